@@ -1,0 +1,1 @@
+//! Turns series into findings: detectors, forecasters, scores, scorecards. Pure functions.

@@ -1,0 +1,112 @@
+//! What a forecaster may see: the part of a run before its cutoff, and nothing else.
+
+use crate::{RunId, Series, Step};
+use std::collections::BTreeMap;
+
+/// The readings of one run up to a cutoff, copied out, with the hash of what was copied.
+///
+/// Law 4, no peeking: a forecaster is given a `&Prefix`. Later points are not merely hidden, they are not
+/// there; the only constructor drops them, and no method reaches the run or the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prefix {
+    run: RunId,
+    cutoff: Step,
+    series: BTreeMap<String, Series>,
+    hash: String,
+}
+
+impl Prefix {
+    /// Copies from `series` every point with `step <= cutoff` and hashes what it copied.
+    pub fn cut<'a>(run: RunId, cutoff: Step, series: impl IntoIterator<Item = &'a Series>) -> Self {
+        let series: BTreeMap<String, Series> = series
+            .into_iter()
+            .map(|s| {
+                (
+                    s.name.clone(),
+                    Series {
+                        points: s.up_to(cutoff).to_vec(),
+                        name: s.name.clone(),
+                        unit: s.unit.clone(),
+                    },
+                )
+            })
+            .collect();
+        let hash = hash_of(&run, cutoff, &series);
+        Self { run, cutoff, series, hash }
+    }
+
+    /// The run the prefix was cut from.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// The last step that may have been read.
+    pub fn cutoff(&self) -> Step {
+        self.cutoff
+    }
+
+    /// One series of the prefix.
+    pub fn series(&self, name: &str) -> Option<&Series> {
+        self.series.get(name)
+    }
+
+    /// Names of the series, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.series.keys().map(String::as_str)
+    }
+
+    /// The last value of a series at or before the cutoff.
+    pub fn last(&self, name: &str) -> Option<f64> {
+        self.series.get(name)?.last().map(|p| p.value)
+    }
+
+    /// BLAKE3, in hexadecimal, over run, cutoff, names, units, steps and bit patterns of values.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}
+
+fn hash_of(run: &RunId, cutoff: Step, series: &BTreeMap<String, Series>) -> String {
+    let mut h = blake3::Hasher::new();
+    let text = |h: &mut blake3::Hasher, s: &str| {
+        h.update(&(s.len() as u64).to_le_bytes());
+        h.update(s.as_bytes());
+    };
+    text(&mut h, run.as_str());
+    h.update(&cutoff.0.to_le_bytes());
+    for s in series.values() {
+        text(&mut h, &s.name);
+        text(&mut h, &s.unit);
+        h.update(&(s.points.len() as u64).to_le_bytes());
+        for p in &s.points {
+            h.update(&p.step.0.to_le_bytes());
+            h.update(&p.value.to_bits().to_le_bytes());
+        }
+    }
+    h.finalize().to_hex().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(points: &[(u64, f64)], cutoff: u64) -> Prefix {
+        let s = Series::from_pairs("loss", "nats", points.iter().copied());
+        Prefix::cut(RunId::new("r").unwrap(), Step(cutoff), [&s])
+    }
+
+    #[test]
+    fn law_4_no_peeking_points_after_the_cutoff_are_not_there() {
+        let p = cut(&[(0, 3.0), (10, 2.0), (20, 1.0)], 10);
+        assert_eq!(p.series("loss").unwrap().points.len(), 2);
+        assert_eq!(p.last("loss"), Some(2.0));
+    }
+
+    #[test]
+    fn law_4_no_peeking_the_hash_knows_the_past_and_not_the_future() {
+        let a = cut(&[(0, 3.0), (10, 2.0), (20, 1.0)], 10);
+        assert_eq!(a.hash(), cut(&[(0, 3.0), (10, 2.0), (20, 9.0)], 10).hash());
+        assert_ne!(a.hash(), cut(&[(0, 3.0), (10, 2.1), (20, 1.0)], 10).hash());
+        assert_ne!(a.hash(), cut(&[(0, 3.0), (10, 2.0), (20, 1.0)], 11).hash());
+    }
+}

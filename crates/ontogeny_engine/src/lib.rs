@@ -1,0 +1,1 @@
+//! Tensors, gradients, optimizers, addressed randomness; the only crate that names the tensor library.

@@ -1,0 +1,20 @@
+//! The operations a network is made of, one file each.
+//!
+//! Rows are examples or flattened (example, position) pairs; matrices are always two-dimensional. No
+//! operation mixes examples, so a batch may be cut anywhere (which is why there is no batch norm).
+
+mod activation;
+mod arithmetic;
+mod attention;
+mod conv2d;
+mod embed;
+mod gather_attention;
+mod layer_norm;
+mod linear;
+mod loss;
+mod pool;
+mod shape;
+
+pub use attention::{Attended, Heads, causal_attention};
+pub use embed::embed;
+pub use gather_attention::gather_attention;

@@ -1,0 +1,1 @@
+//! Conducts: studies, forks, paired controls, sweeps, design.

@@ -1,0 +1,1 @@
+//! Measures a network at a step.

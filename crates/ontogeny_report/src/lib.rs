@@ -1,0 +1,1 @@
+//! Draws findings: figures (SVG, PNG) and the self-contained HTML report.

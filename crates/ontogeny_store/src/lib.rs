@@ -1,0 +1,1 @@
+//! Keeps runs: metric tables, tensors, checkpoints, lineage, ledger; survives crashes; interprets nothing.

@@ -1,0 +1,1 @@
+//! Trains networks deterministically, one optimizer update at a time, from any state.
