@@ -48,11 +48,13 @@ pub fn causal_attention(
     let mut scores = query.clone().matmul(split(k).swap_dims(2, 3));
     if let Some(r) = relative {
         let [n_max, d_r] = r.dims();
-        assert!(n_max >= t && d_r == d, "relative keys [{n_max}, {d_r}] for {t} positions of width {d}");
+        assert!(
+            n_max >= t && d_r == d,
+            "relative keys [{n_max}, {d_r}] for {t} positions of width {d}"
+        );
         let keys = r.tensor.clone().slice([0..t, 0..d]).reshape([1, t, h, d_head]);
         let by_distance = query.matmul(keys.swap_dims(1, 2).swap_dims(2, 3));
-        let distance: Vec<i64> =
-            (0..t * t).map(|i| (i / t).saturating_sub(i % t) as i64).collect();
+        let distance: Vec<i64> = (0..t * t).map(|i| (i / t).saturating_sub(i % t) as i64).collect();
         let distance =
             Tensor::<4, Int>::from_data(TensorData::new(distance, [1, 1, t, t]), &q.device());
         scores = scores + by_distance.gather(3, distance.expand([n, h, t, t]));

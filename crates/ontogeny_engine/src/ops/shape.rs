@@ -47,7 +47,10 @@ impl Var<2> {
     #[must_use]
     pub fn at_position(&self, position: usize, n_ctx: usize) -> Self {
         let [rows, d] = self.dims();
-        assert!(position < n_ctx && rows % n_ctx == 0, "position {position} of {n_ctx} in {rows} rows");
+        assert!(
+            position < n_ctx && rows % n_ctx == 0,
+            "position {position} of {n_ctx} in {rows} rows"
+        );
         let n = rows / n_ctx;
         let x = self.tensor.clone().reshape([n, n_ctx, d]);
         Self::of(x.slice([0..n, position..position + 1, 0..d]).reshape([n, d]))

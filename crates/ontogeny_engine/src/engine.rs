@@ -1,0 +1,101 @@
+//! Where computation happens.
+
+use burn::tensor::Device;
+
+use crate::{Batch, LanePlan, Network, workers::Workers};
+
+/// Computes gradients and outputs of networks.
+///
+/// It holds threads and nothing else: no parameters, no randomness, no step. Several engines may live in
+/// one process, and one engine may be used from several threads.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) device: Device,
+    pub(crate) workers: Workers,
+}
+
+impl Engine {
+    /// An engine on the processor with `threads` threads (at least one).
+    ///
+    /// With one thread, everything runs on one thread; many runs in one process then scale with the
+    /// number of engines.
+    ///
+    /// # Errors
+    /// [`EngineError::Threads`] if the system refuses a thread.
+    pub fn cpu(threads: usize) -> Result<Self, EngineError> {
+        Ok(Self { device: Device::flex(), workers: Workers::new(threads)? })
+    }
+
+    /// An engine on the graphics processor. Batches are computed whole: it fills itself.
+    ///
+    /// # Errors
+    /// [`EngineError::GpuNotBuilt`] without the feature `gpu`; [`EngineError::NoAdapter`] if no driver
+    /// answers (the tensor library would wait for one forever).
+    pub fn gpu() -> Result<Self, EngineError> {
+        Err(EngineError::GpuNotBuilt)
+    }
+
+    /// Number of threads that compute lanes.
+    pub fn threads(&self) -> usize {
+        self.workers.threads()
+    }
+
+    pub(crate) fn check(
+        net: &dyn Network,
+        n_params: usize,
+        batch: &Batch,
+        plan: LanePlan,
+    ) -> Result<(), EngineError> {
+        let expected = net.layout().len();
+        if n_params != expected {
+            return Err(EngineError::ParamCount { expected, found: n_params });
+        }
+        if plan.lanes == 0 || plan.chunk_examples == 0 {
+            return Err(EngineError::EmptyPlan);
+        }
+        let n_examples = batch.n_examples();
+        if n_examples == 0 || batch.inputs.view().len() % batch.inputs.view().per_example() != 0 {
+            return Err(EngineError::RaggedInputs);
+        }
+        if batch.targets.len() % n_examples != 0 {
+            return Err(EngineError::Targets { n_examples, n_targets: batch.targets.len() });
+        }
+        Ok(())
+    }
+}
+
+/// Why the engine could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages name every field")]
+pub enum EngineError {
+    /// The flat vector does not belong to this network.
+    #[error("read parameters: the network has {expected} scalars, the vector {found}")]
+    ParamCount { expected: usize, found: usize },
+    /// Lanes and chunks are counted from one.
+    #[error("plan lanes: a plan needs at least one lane and one example per chunk")]
+    EmptyPlan,
+    /// There is nothing to compute, or the last example is cut short.
+    #[error("read a batch: its inputs are not a whole number of examples, at least one")]
+    RaggedInputs,
+    /// Targets must come per example or per position.
+    #[error("read a batch: {n_targets} targets for {n_examples} examples")]
+    Targets { n_examples: usize, n_targets: usize },
+    /// A gradient needs answers.
+    #[error("compute a gradient: the batch has no targets")]
+    NoTargets,
+    /// The inputs are tokens, which have no gradient.
+    #[error("compute an input gradient: the batch holds tokens, which are not numbers")]
+    TokensHaveNoGradient,
+    /// The system refused to start a thread.
+    #[error("start {threads} threads")]
+    Threads { threads: usize, source: rayon::ThreadPoolBuildError },
+    /// This build knows no graphics processor.
+    #[error("use the graphics processor: this build has none; build with `--features gpu`")]
+    GpuNotBuilt,
+    /// No driver answered the probe.
+    #[error(
+        "use the graphics processor: no adapter was found; is a Vulkan, Metal or DX12 driver installed?"
+    )]
+    NoAdapter,
+}
