@@ -1,1 +1,23 @@
 //! Measures a network at a step.
+//!
+//! A probe reads an [`Observation`] (host arrays that the trainer copied out at one step) and writes
+//! [`Readings`]. It cannot reach the run, so a run with every probe on has the same weights, bit for bit, as
+//! the run with none. The probes are listed by [`probes()`]; a [`ProbeSet`] is a choice of them, made by name,
+//! with the state that some keep between readings.
+//!
+//! Everything here is deterministic: sums are taken in a fixed order with a fixed number of lanes, so a
+//! reading has the same bits on every machine that has a fused multiply-add, and on any number of threads.
+
+mod error;
+mod observation;
+mod probe;
+mod probe_set;
+pub mod probes;
+mod readings;
+
+pub use error::ProbeError;
+pub use observation::{EvalSet, Group, Matrix, ModularGrid, Observation, ParamView, Tap};
+pub use probe::{Output, Probe, ProbeEntry, ProbeSpec};
+pub use probe_set::ProbeSet;
+pub use probes::{probe, probes};
+pub use readings::{Reading, Readings, Reason, VectorReading};
