@@ -1,0 +1,51 @@
+//! Prints the median time of one update of the workhorse models, one thread.
+#![expect(clippy::print_stdout, reason = "an example shows what it measures")]
+
+use ontogeny_core::Seeds;
+use ontogeny_engine::{Engine, LanePlan, Objective};
+use ontogeny_train::models::{Activation, MlpConfig, ModelConfig, TransformerConfig};
+use ontogeny_train::tasks::TaskConfig;
+use ontogeny_train::tasks::modular::ModularConfig;
+use ontogeny_train::tasks::sparse_parity::SparseParityConfig;
+use ontogeny_train::{OptimizerConfig, RecordPlan, RunConfig, Trainer};
+use std::sync::Arc;
+use std::time::Instant;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let chunk: usize = std::env::args().nth(1).map_or(Ok(256), |s| s.parse())?;
+    let run = |task, model| RunConfig {
+        task,
+        model,
+        init_scale: 1.0,
+        objective: Objective::CrossEntropy,
+        optimizer: OptimizerConfig::adamw(1e-3, 1.0),
+        horizon: 1000,
+        lanes: LanePlan { lanes: 1, chunk_examples: chunk },
+        record: RecordPlan { probe_every: 10, checkpoint_every: 0, probes: vec![] },
+    };
+    let modular = |p, f| TaskConfig::Modular(ModularConfig::addition(p, f));
+    let grok = |d, m| ModelConfig::Transformer(TransformerConfig::grokking(d, 4, m));
+    let mlp = ModelConfig::Mlp(MlpConfig { widths: vec![256], activation: Activation::Relu });
+    let parity = TaskConfig::SparseParity(SparseParityConfig::zipf(0.6));
+    for (name, config) in [
+        ("grokking p=53", run(modular(53, 0.45), grok(64, 256))),
+        ("grokking p=31", run(modular(31, 0.6), grok(48, 192))),
+        ("skills", run(parity, mlp)),
+    ] {
+        let mut t = Trainer::new(config, Seeds::all(1), Arc::new(Engine::cpu(1)?))?;
+        let mut secs: Vec<f64> = Vec::new();
+        for _ in 0..200 {
+            let start = Instant::now();
+            t.update()?;
+            secs.push(start.elapsed().as_secs_f64());
+        }
+        secs.sort_by(f64::total_cmp);
+        let start = Instant::now();
+        for _ in 0..10 {
+            t.evaluate(0, t.task().taps())?;
+        }
+        let eval = start.elapsed().as_secs_f64() / 10.0;
+        println!("{name}: {:.3} ms an update, {:.3} ms an evaluation", secs[100] * 1e3, eval * 1e3);
+    }
+    Ok(())
+}

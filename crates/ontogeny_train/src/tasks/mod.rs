@@ -1,0 +1,115 @@
+//! Tasks: generators of data addressed by (seed, step).
+//!
+//! To add one: a file here, its `mod` line, and its row in [`TaskConfig`].
+
+pub mod modular;
+pub mod sparse_parity;
+
+use crate::TrainError;
+use modular::ModularConfig;
+use ontogeny_engine::Batch;
+use serde::{Deserialize, Serialize};
+use sparse_parity::SparseParityConfig;
+use std::sync::Arc;
+
+/// Which task, with its settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum TaskConfig {
+    /// Arithmetic modulo a prime.
+    Modular(ModularConfig),
+    /// Many parities of few bits each, met at different rates.
+    SparseParity(SparseParityConfig),
+}
+
+/// What a network must read and say to do a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskShape {
+    /// What goes in.
+    pub input: InputShape,
+    /// Number of classes.
+    pub n_classes: usize,
+    /// Whether the answer is read at every position, or at the last one only.
+    pub every_position: bool,
+}
+
+/// Shape of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputShape {
+    /// Token ids below `d_vocab`, `n_ctx` of them.
+    Tokens {
+        /// Number of different tokens.
+        d_vocab: usize,
+        /// Tokens per example.
+        n_ctx: usize,
+    },
+    /// A vector of numbers.
+    Features {
+        /// Its length.
+        width: usize,
+    },
+    /// An image.
+    Image {
+        /// `[channels, height, width]`.
+        shape: [usize; 3],
+    },
+}
+
+/// A set of examples that is not trained on, split into named groups.
+#[derive(Debug, Clone)]
+pub struct EvalSet {
+    /// Its name.
+    pub name: &'static str,
+    /// The examples.
+    pub batch: Arc<Batch>,
+    /// Named groups, each a list of example indices.
+    pub groups: Vec<(String, Vec<u32>)>,
+}
+
+/// A generator of data.
+pub trait Task: Send + Sync + std::fmt::Debug {
+    /// The batch of the update that takes the run from `step` to `step + 1`.
+    fn batch(&self, step: u64) -> Arc<Batch>;
+
+    /// The evaluation sets; the same at every step.
+    fn eval_sets(&self) -> &[EvalSet];
+
+    /// Names of intermediate activations that the probes of this task read.
+    fn taps(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The modular-arithmetic structure, where there is one.
+    fn modular(&self) -> Option<&modular::ModularTask> {
+        None
+    }
+}
+
+impl TaskConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`TrainError`] naming key, value, range and reason.
+    pub fn check(&self) -> Result<(), TrainError> {
+        match self {
+            Self::Modular(c) => c.check(),
+            Self::SparseParity(c) => c.check(),
+        }
+    }
+
+    /// What a network for it must look like.
+    pub fn shape(&self) -> TaskShape {
+        match self {
+            Self::Modular(c) => c.shape(),
+            Self::SparseParity(c) => c.shape(),
+        }
+    }
+
+    /// Makes the generator.
+    pub fn build(&self, data_seed: u64) -> Box<dyn Task> {
+        match self {
+            Self::Modular(c) => Box::new(c.build(data_seed)),
+            Self::SparseParity(c) => Box::new(c.build(data_seed)),
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! One optimizer update at a time.
+
+use crate::config::OptimizerName;
+use crate::models::ModelConfig;
+use crate::tasks::{Task, TaskShape};
+use crate::{RunConfig, TrainError, TrainState};
+use ontogeny_core::{Clocks, Schedule, Seeds, Step};
+use ontogeny_engine::optim::{Grokfast, Hyper, OptimState, OptimizerKind};
+use ontogeny_engine::{Engine, Layout, Network, Outputs};
+use std::sync::Arc;
+
+/// Trains one network on one task.
+#[derive(Debug)]
+pub struct Trainer {
+    config: RunConfig,
+    seeds: Seeds,
+    engine: Arc<Engine>,
+    net: Box<dyn Network>,
+    task: Box<dyn Task>,
+    shape: TaskShape,
+    state: TrainState,
+    grad: Vec<f32>,
+}
+
+/// What one update reports.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// The step before the update: loss, accuracy and gradient are those of the weights at this step.
+    pub at: Step,
+    /// Mean loss of the batch, nats for cross entropy.
+    pub loss: f64,
+    /// Share of the batch answered correctly.
+    pub accuracy: f64,
+    /// Euclidean norm of the gradient, before clipping.
+    pub grad_norm: f64,
+    /// Learning rate of the update.
+    pub lr: f64,
+    /// Euclidean norm of the change of the weights.
+    pub update_norm: f64,
+    /// Cosine between this change and the one before it; NaN at the first update.
+    pub update_cosine: f64,
+}
+
+impl Trainer {
+    /// A run at step 0.
+    ///
+    /// # Errors
+    /// If the configuration is out of range or its parts do not fit.
+    pub fn new(config: RunConfig, seeds: Seeds, engine: Arc<Engine>) -> Result<Self, TrainError> {
+        config.check()?;
+        let net = config.model.build(&config.task.shape())?;
+        let layout = Arc::clone(net.layout());
+        let params = layout.init(seeds.init_seed, config.init_scale as f32);
+        let optim = OptimState::new(kind(&config, Step(0)), layout.len());
+        let state = TrainState {
+            step: Step(0),
+            params,
+            optim,
+            grokfast: Grokfast::default(),
+            previous_update: Vec::new(),
+            clocks: Clocks::default(),
+        };
+        Self::from_state(config, seeds, engine, state)
+    }
+
+    /// A run that goes on from `state`, be it its own or its parent's.
+    ///
+    /// # Errors
+    /// If the configuration is out of range, or the state belongs to another network or optimizer.
+    pub fn from_state(
+        config: RunConfig,
+        seeds: Seeds,
+        engine: Arc<Engine>,
+        mut state: TrainState,
+    ) -> Result<Self, TrainError> {
+        config.check()?;
+        let shape = config.task.shape();
+        let net = config.model.build(&shape)?;
+        let n = net.layout().len();
+        if state.params.len() != n {
+            let what = format!("it has {} parameters, the network has {n}", state.params.len());
+            return Err(TrainError::StateMismatch { what });
+        }
+        let fresh = OptimState::new(kind(&config, state.step), n);
+        if (state.optim.m.len(), state.optim.v.len()) != (fresh.m.len(), fresh.v.len()) {
+            if state.optim.t != 0 && !state.optim.m.is_empty() {
+                let what = "its optimizer keeps other moments than the configured one".to_owned();
+                return Err(TrainError::StateMismatch { what });
+            }
+            state.optim = fresh;
+        }
+        let task = config.task.build(seeds.data_seed);
+        Ok(Self { config, seeds, engine, net, task, shape, state, grad: Vec::new() })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The seeds.
+    pub fn seeds(&self) -> Seeds {
+        self.seeds
+    }
+
+    /// The exact state.
+    pub fn state(&self) -> &TrainState {
+        &self.state
+    }
+
+    /// Adds to the wall clock; training itself never looks at one.
+    pub fn add_wall_secs(&mut self, secs: f64) {
+        self.state.clocks.wall_secs += secs;
+    }
+
+    /// The task.
+    pub fn task(&self) -> &dyn Task {
+        &*self.task
+    }
+
+    /// Names, shapes and offsets of the parameters.
+    pub fn layout(&self) -> &Arc<Layout> {
+        self.net.layout()
+    }
+
+    /// The network.
+    pub fn network(&self) -> &dyn Network {
+        &*self.net
+    }
+
+    /// The gradient of the last update, flat; empty before the first.
+    pub fn last_gradient(&self) -> &[f32] {
+        &self.grad
+    }
+
+    /// Makes one update.
+    ///
+    /// Determinism: a function of configuration, seeds and state; the number of threads does not matter.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] if loss or gradient is not finite: the state is left as it was.
+    pub fn update(&mut self) -> Result<Update, TrainError> {
+        let step = self.state.step;
+        let batch = self.task.batch(step.0);
+        let (plan, objective) = (self.config.lanes, self.config.objective);
+        let g = (self.engine)
+            .gradient(&*self.net, &self.state.params, &batch, plan, objective)
+            .map_err(|source| TrainError::Engine { step, source })?;
+        if !g.loss.is_finite() {
+            return Err(TrainError::Diverged { step, what: "the loss" });
+        }
+        let grad_norm = norm(&g.grad);
+        if !grad_norm.is_finite() {
+            return Err(TrainError::Diverged { step, what: "the gradient" });
+        }
+        self.grad = g.grad;
+        let o = &self.config.optimizer;
+        if let Some(clip) = o.clip_norm.filter(|&c| grad_norm > c) {
+            let factor = (clip / grad_norm) as f32;
+            self.grad.iter_mut().for_each(|v| *v *= factor);
+        }
+        if let Some(f) = o.grokfast {
+            self.state.grokfast.filter(&mut self.grad, f.alpha, f.lambda);
+        }
+        let at = |s: &Schedule| s.at(step);
+        let hyper = Hyper {
+            lr: at(&o.lr),
+            weight_decay: at(&o.weight_decay),
+            beta1: at(&o.beta1),
+            beta2: o.beta2,
+            eps: o.eps,
+            momentum: at(&o.beta1),
+        };
+        let before = self.state.params.clone();
+        let layout = Arc::clone(self.net.layout());
+        kind(&self.config, step).update(
+            &self.engine,
+            &layout,
+            &hyper,
+            &mut self.state.optim,
+            &mut self.state.params,
+            &self.grad,
+        );
+        let mut made = before;
+        for (old, new) in made.iter_mut().zip(&self.state.params) {
+            *old = new - *old;
+        }
+        let previous = std::mem::replace(&mut self.state.previous_update, made);
+        let (update_norm, update_cosine) = compare(&self.state.previous_update, &previous);
+        self.state.step = step.next();
+        let n = batch.n_examples() as u64;
+        let clocks = &mut self.state.clocks;
+        clocks.n_examples += n;
+        clocks.flop += n as f64 * self.config.model.flop_per_example(&self.shape);
+        clocks.lr_time += hyper.lr;
+        let accuracy = g.n_correct as f64 / g.n_readouts as f64;
+        Ok(Update {
+            at: step,
+            loss: g.loss,
+            accuracy,
+            grad_norm,
+            lr: hyper.lr,
+            update_norm,
+            update_cosine,
+        })
+    }
+
+    /// Logits and the named activations of evaluation set `i` at the current weights.
+    ///
+    /// # Errors
+    /// [`TrainError::Engine`] if the engine refuses.
+    pub fn evaluate(&self, set: usize, taps: &[&str]) -> Result<Outputs, TrainError> {
+        let batch = &self.task.eval_sets()[set].batch;
+        (self.engine)
+            .outputs(&*self.net, &self.state.params, batch, self.config.lanes, taps)
+            .map_err(|source| TrainError::Engine { step: self.state.step, source })
+    }
+}
+
+/// Euclidean norm, accumulated in `f64`.
+fn norm(v: &[f32]) -> f64 {
+    dot(v, v).sqrt()
+}
+
+/// Norm of `new`, and its cosine with `old` (NaN without an old one).
+fn compare(new: &[f32], old: &[f32]) -> (f64, f64) {
+    let length = norm(new);
+    if old.is_empty() {
+        return (length, f64::NAN);
+    }
+    (length, dot(new, old) / (length * norm(old)))
+}
+
+/// Inner product in `f64`, as sixteen fixed partial sums: vectorizable, and the same bits everywhere.
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let mut partial = [0.0f64; 16];
+    let (ca, cb) = (a.chunks_exact(16), b.chunks_exact(16));
+    let rest: f64 =
+        ca.remainder().iter().zip(cb.remainder()).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+    for (x, y) in ca.zip(cb) {
+        for ((p, &x), &y) in partial.iter_mut().zip(x).zip(y) {
+            *p += f64::from(x) * f64::from(y);
+        }
+    }
+    partial.iter().sum::<f64>() + rest
+}
+
+fn kind(config: &RunConfig, step: Step) -> OptimizerKind {
+    match config.optimizer.name {
+        OptimizerName::AdamW => OptimizerKind::AdamW,
+        OptimizerName::Sgd if config.optimizer.beta1.at(step) > 0.0 => OptimizerKind::Momentum,
+        OptimizerName::Sgd => OptimizerKind::Sgd,
+    }
+}
+
+impl ModelConfig {
+    /// Whether the probes of modular arithmetic can read this network: one block with an MLP.
+    pub fn is_single_block(&self) -> bool {
+        matches!(self, Self::Transformer(t) if t.n_layers == 1 && t.d_mlp > 0)
+    }
+}

@@ -1,0 +1,135 @@
+//! The laws of the lab that the trainer keeps by itself.
+
+use ontogeny_core::{Seeds, Step};
+use ontogeny_engine::{Engine, LanePlan, Objective};
+use ontogeny_train::models::{Activation, MlpConfig, ModelConfig, TransformerConfig};
+use ontogeny_train::tasks::TaskConfig;
+use ontogeny_train::tasks::modular::ModularConfig;
+use ontogeny_train::tasks::sparse_parity::SparseParityConfig;
+use ontogeny_train::{
+    OptimizerConfig, RecordPlan, RunConfig, TrainError, TrainState, Trainer, apply_set, parse_set,
+};
+use std::sync::Arc;
+
+fn grokking() -> RunConfig {
+    RunConfig {
+        task: TaskConfig::Modular(ModularConfig::addition(13, 0.6)),
+        model: ModelConfig::Transformer(TransformerConfig::grokking(16, 2, 32)),
+        init_scale: 1.0,
+        objective: Objective::CrossEntropy,
+        optimizer: OptimizerConfig::adamw(3e-3, 1.0),
+        horizon: 100,
+        lanes: LanePlan { lanes: 4, chunk_examples: 16 },
+        record: RecordPlan { probe_every: 10, checkpoint_every: 0, probes: vec![] },
+    }
+}
+
+fn parity() -> RunConfig {
+    let task = SparseParityConfig { batch_examples: 64, ..SparseParityConfig::zipf(0.6) };
+    RunConfig {
+        task: TaskConfig::SparseParity(task),
+        model: ModelConfig::Mlp(MlpConfig { widths: vec![32], activation: Activation::Relu }),
+        ..grokking()
+    }
+}
+
+fn trainer(config: RunConfig, threads: usize) -> Trainer {
+    Trainer::new(config, Seeds::all(3), Arc::new(Engine::cpu(threads).unwrap())).unwrap()
+}
+
+fn go(t: &mut Trainer, n: u64) -> Vec<u64> {
+    (0..n).map(|_| t.update().unwrap().loss.to_bits()).collect()
+}
+
+/// Through names and numbers and back, as a checkpoint does.
+fn through_a_checkpoint(t: &Trainer) -> TrainState {
+    let mut tensors = std::collections::BTreeMap::new();
+    t.state().for_each_tensor(t.layout(), |x| {
+        tensors.insert(x.name.to_owned(), x.values.to_vec());
+    });
+    let extra = serde_json::from_str(&t.state().extra().to_string()).unwrap();
+    TrainState::rebuild(t.layout(), &extra, |name| tensors.get(name).cloned()).unwrap()
+}
+
+#[test]
+fn law_2_forks_are_exact_resume_equals_never_having_stopped() {
+    for config in [grokking(), parity()] {
+        let mut whole = trainer(config.clone(), 1);
+        go(&mut whole, 20);
+        let saved = through_a_checkpoint(&whole);
+        assert_eq!(saved.hash(), whole.state().hash());
+        let straight = go(&mut whole, 40);
+        let engine = Arc::new(Engine::cpu(1).unwrap());
+        let mut again = Trainer::from_state(config, Seeds::all(3), engine, saved).unwrap();
+        assert_eq!(go(&mut again, 40), straight);
+        assert_eq!(again.state().hash(), whole.state().hash());
+    }
+}
+
+#[test]
+fn law_3_randomness_is_addressed_a_step_has_the_same_bits_for_any_number_of_threads() {
+    for config in [grokking(), parity()] {
+        let hash = |threads| {
+            let mut t = trainer(config.clone(), threads);
+            go(&mut t, 30);
+            t.state().hash()
+        };
+        let one = hash(1);
+        assert_eq!(one, hash(2));
+        assert_eq!(one, hash(5));
+    }
+}
+
+#[test]
+fn an_intervention_changes_what_it_declares_and_nothing_before() {
+    let mut parent = trainer(grokking(), 1);
+    go(&mut parent, 20);
+    let set = [parse_set("optimizer.weight_decay=0").unwrap()];
+    let config = apply_set(parent.config(), &set).unwrap();
+    let engine = Arc::new(Engine::cpu(1).unwrap());
+    let state = parent.state().clone();
+    let mut fork = Trainer::from_state(config, Seeds::all(3), engine, state).unwrap();
+    // The loss at the fork step is the parent's: the change acts from the first update on.
+    assert_eq!(go(&mut fork, 1), go(&mut parent, 1));
+    assert_ne!(fork.state().hash(), parent.state().hash());
+}
+
+#[test]
+fn training_learns() {
+    let mut t = trainer(grokking(), 1);
+    let first = t.update().unwrap().loss;
+    go(&mut t, 400);
+    let last = t.update().unwrap();
+    assert!(last.loss < first / 3.0 && last.accuracy > 0.9, "{first} -> {last:?}");
+}
+
+#[test]
+fn computing_the_last_position_only_is_the_same_function() {
+    let mut config = grokking();
+    let mut quick = trainer(config.clone(), 1);
+    let ModelConfig::Transformer(model) = &mut config.model else { unreachable!() };
+    model.compute_all_positions = true;
+    let mut full = trainer(config, 1);
+    for _ in 0..20 {
+        let (a, b) = (quick.update().unwrap().loss, full.update().unwrap().loss);
+        // f32 sums in another order; Adam's normalization lets rounding grow a little.
+        assert!((a - b).abs() < 1e-4 * b, "{a} and {b}");
+    }
+}
+
+#[test]
+fn a_step_that_is_not_finite_is_refused_and_changes_nothing() {
+    let set = [parse_set("optimizer.lr=10").unwrap(), parse_set("init_scale=100").unwrap()];
+    let config = apply_set(&parity(), &set).unwrap();
+    let mut t = trainer(config, 1);
+    let mut state = t.state().clone();
+    state.params[0] = f32::NAN;
+    let engine = Arc::new(Engine::cpu(1).unwrap());
+    let config = t.config().clone();
+    t = Trainer::from_state(config, Seeds::all(3), engine, state).unwrap();
+    let before = t.state().hash();
+    let error = t.update().unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: Step(0), .. }), "{error}");
+    assert_eq!(error.to_string(), "training diverged at step 0: the loss is not finite");
+    assert_eq!(t.state().hash(), before);
+}
