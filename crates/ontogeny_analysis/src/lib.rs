@@ -1,1 +1,16 @@
 //! Turns series into findings: detectors, forecasters, scores, scorecards. Pure functions.
+//!
+//! Everything here is a function of what it is given: series, events, sealed records. Nothing reads a file,
+//! sees a model, prints, asks the time or draws unseeded randomness; the same input and seed give the same
+//! finding. A quantity that is undefined on the data is a value (`None`, or a list of issues), not an error.
+//!
+//! Event times live on the axis `u = ln t` everywhere.
+
+pub mod detectors;
+pub mod distribution;
+pub mod forecasters;
+#[expect(dead_code, reason = "used by the theories to come")]
+mod math;
+pub mod scores;
+pub mod stats;
+pub mod survival;
