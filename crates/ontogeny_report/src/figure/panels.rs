@@ -1,0 +1,432 @@
+//! Panels: lines, seed bands and events over one x axis, panel above panel.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use ontogeny_core::{Band, Line, Marker, Panel};
+
+use super::legend::{self, Sample};
+use super::{Sheet, TEXT, axis, markers};
+use crate::extent::{Extent, is_drawable, values};
+use crate::font::{Weight, width};
+use crate::ink;
+use crate::scale::Scale;
+use crate::svg::TextStyle;
+use crate::thin::{Spot, pieces};
+
+/// Height of a row of text above a panel.
+const LABEL_ROW: f64 = 20.0;
+/// Distance of two names at line ends.
+const NAME_GAP: f64 = 14.0;
+
+/// What is known about the whole figure before the first mark.
+struct Plan {
+    slots: BTreeMap<String, usize>,
+    x: Scale,
+    x_log: bool,
+    left: f64,
+    right: f64,
+    /// Whether names stand at line ends instead of in a legend.
+    direct: bool,
+}
+
+/// Draws the panels from top to bottom.
+pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, x_log: bool, panels: &[Panel]) {
+    let names = names(panels);
+    let slots: BTreeMap<String, usize> =
+        names.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
+    let x_extent = x_extent(panels);
+    describe(sheet, panels, &names, x_label, &x_extent);
+    if panels.is_empty() || x_extent.is_empty(x_log) {
+        let size = (sheet.width - 8.0, 120.0);
+        let reason = if panels.is_empty() {
+            "the figure has no panels".to_owned()
+        } else {
+            x_extent.reason(x_log)
+        };
+        sheet.no_data((4.0, sheet.y), size, &reason);
+        sheet.y += size.1;
+        return;
+    }
+    let height = height(sheet.is_narrow(), panels.len());
+    let direct_room = direct_room(sheet, panels, height);
+    if direct_room.is_none() {
+        legend::draw(sheet, &legend_entries(panels, &slots), 4.0);
+    }
+    let tick_room =
+        panels.iter().filter_map(|panel| y_scale(panel, 0.0, -height)).map(|y| axis::y_room(&y));
+    let left = tick_room.fold(16.0, f64::max) + 12.0;
+    let right = sheet.width - direct_room.unwrap_or(14.0);
+    let Some(x) = Scale::for_x(&x_extent, x_log, left + 2.0, right - 2.0) else { return };
+    let plan = Plan { slots, x, x_log, left, right, direct: direct_room.is_some() };
+
+    let mut seen: Vec<&Marker> = Vec::new();
+    for (i, panel) in panels.iter().enumerate() {
+        let is_new =
+            |marker: &&Marker| !seen.iter().any(|old| old.x == marker.x && old.name == marker.name);
+        let new: Vec<&Marker> = panel.markers.iter().filter(is_new).collect();
+        let all: Vec<&Marker> = panel.markers.iter().collect();
+        let placed_new = markers::place(&new, &plan.x, plan.left, plan.right);
+        let lanes = markers::n_lanes(&placed_new) as f64 * markers::LANE;
+        let label = TextStyle::new(ink::INK, TEXT).bold().within(sheet.width - 8.0);
+        sheet.svg.text((4.0, sheet.y + 13.0), &panel.y_label, label);
+        let top = sheet.y + LABEL_ROW + lanes + if lanes > 0.0 { 2.0 } else { 0.0 };
+        let bottom = top + height;
+        let old: Vec<&Marker> = all.into_iter().filter(|marker| !is_new(marker)).collect();
+        let placed_old = markers::place(&old, &plan.x, plan.left, plan.right);
+        let room = plan.right - plan.left;
+        markers::draw(&mut sheet.svg, &placed_old, top, bottom, false, room);
+        markers::draw(&mut sheet.svg, &placed_new, top, bottom, true, room);
+        let unnamed = placed_new.iter().filter(|m| m.lane.is_none() && !m.name.is_empty()).count();
+        if unnamed > 0 {
+            sheet.notes.push(format!("{unnamed} more named lines have no room for their names."));
+        }
+        seen.extend(new);
+        draw_panel(sheet, &plan, panel, i, top, bottom);
+        let is_last = i + 1 == panels.len();
+        axis::draw_x(&mut sheet.svg, &plan.x, bottom, is_last.then_some(x_label));
+        sheet.y = bottom + if is_last { axis::X_AXIS_ROOM } else { 14.0 };
+    }
+}
+
+fn draw_panel(sheet: &mut Sheet, plan: &Plan, panel: &Panel, idx: usize, top: f64, bottom: f64) {
+    let Some(y) = y_scale(panel, bottom, top) else {
+        let reason = y_extent(panel).reason(panel.y_log);
+        sheet.no_data((plan.left, top), (plan.right - plan.left, bottom - top), &reason);
+        return;
+    };
+    axis::draw_y(&mut sheet.svg, &y, plan.left, plan.right);
+    let clip = format!("{}-c{idx}", sheet.id);
+    let (clip_x, clip_w) = (plan.left - 5.0, plan.right - plan.left + 10.0);
+    sheet.svg.raw(&format!("<clipPath id=\"{clip}\">"));
+    sheet.svg.rect((clip_x, top - 3.0), (clip_w, bottom - top + 6.0), "");
+    sheet.svg.raw("</clipPath>\n");
+    sheet.svg.group(&format!(
+        "class=\"plot\" clip-path=\"url(#{clip})\" data-panel=\"{idx}\" data-x=\"{}\" data-y=\"{}\"",
+        plan.x.attribute(),
+        y.attribute()
+    ));
+    let size = (plan.right - plan.left, bottom - top);
+    sheet.svg.rect((plan.left, top), size, "class=\"hit\" fill=\"#000\" fill-opacity=\"0\"");
+    for band in &panel.bands {
+        draw_band(sheet, plan, &y, band);
+    }
+    let (faint, strong): (Vec<&Line>, Vec<&Line>) = panel.lines.iter().partition(|line| line.faint);
+    for line in faint.iter().chain(&strong) {
+        draw_line(sheet, plan, &y, line, panel.lines.len());
+    }
+    sheet.svg.end();
+    if plan.direct {
+        name_line_ends(sheet, plan, &y, panel, top, bottom);
+    }
+    count_what_is_missing(sheet, plan, panel);
+}
+
+fn draw_line(sheet: &mut Sheet, plan: &Plan, y: &Scale, line: &Line, n_lines: usize) {
+    let slot = plan.slots.get(&line.name).copied();
+    let spots = line.points.iter().enumerate().map(|(idx, &(px, py))| {
+        let (x, y) = (plan.x.place(px)?, y.place(py)?);
+        Some(Spot { x, y, idx })
+    });
+    // Faint background lines are read as a crowd; two units per column show it and halve the file.
+    let column = if line.faint && n_lines > 12 { 2.0 } else { 1.0 };
+    let pieces = pieces(spots, column);
+    let colour = slot.map_or_else(ink::plain_stroke, ink::stroke);
+    let (w, opacity) = match (line.faint, n_lines > 12) {
+        (true, true) => ("1", " stroke-opacity=\"0.28\""),
+        (true, false) => ("1.2", " stroke-opacity=\"0.4\""),
+        (false, _) => ("2", ""),
+    };
+    let dash = ink::dash(line.dashed, slot.unwrap_or(0));
+    let paint = format!(
+        "{colour} stroke-width=\"{w}\"{opacity} stroke-linejoin=\"round\" stroke-linecap=\"round\"{dash}"
+    );
+    let mut path = String::new();
+    let mut dots = String::new();
+    for piece in &pieces {
+        if let [only] = piece.as_slice() {
+            dots.push_str(&ink::symbol(0, only.x, only.y, if line.faint { 1.5 } else { 2.5 }));
+        } else {
+            append_path(&mut path, piece.iter().map(|spot| (spot.x, spot.y)));
+        }
+    }
+    sheet.svg.path(&path, &paint);
+    let fill = slot.map_or_else(|| ink::MUTED.to_owned(), ink::fill);
+    sheet.svg.path(&dots, &fill);
+    if let Some(slot) = slot.filter(|_| !plan.direct && !line.faint) {
+        let mut symbols = String::new();
+        let mut next = plan.left + 20.0 + 23.0 * (slot % 5) as f64;
+        for spot in pieces.iter().flatten() {
+            if spot.x >= next {
+                symbols.push_str(&ink::symbol(slot, spot.x, spot.y, 3.6));
+                next = spot.x + 110.0;
+            }
+        }
+        sheet.svg.path(&symbols, &ink::dot(slot));
+    }
+}
+
+fn draw_band(sheet: &mut Sheet, plan: &Plan, y: &Scale, band: &Band) {
+    let slot = plan.slots.get(&band.name).copied();
+    let edge = |pick: fn(&(f64, f64, f64)) -> f64| {
+        band.points.iter().enumerate().map(move |(idx, point)| {
+            let is_whole = y.place(point.1).is_some() && y.place(point.2).is_some();
+            let (x, y) = (plan.x.place(point.0)?, y.place(pick(point))?);
+            is_whole.then_some(Spot { x, y, idx })
+        })
+    };
+    let mut path = String::new();
+    for (low, high) in pieces(edge(|p| p.1), 1.0).iter().zip(&pieces(edge(|p| p.2), 1.0)) {
+        let around = low.iter().chain(high.iter().rev()).map(|spot| (spot.x, spot.y));
+        append_path(&mut path, around);
+        path.push('Z');
+        if let ([low], [high]) = (low.as_slice(), high.as_slice()) {
+            let _ = write!(path, "M{:.1} {:.1}h4V{:.1}h-4Z", low.x - 2.0, low.y, high.y); // a String takes it
+        }
+    }
+    let fill = slot.map_or_else(|| ink::MUTED.to_owned(), ink::fill);
+    sheet.svg.path(&path, &format!("{fill} fill-opacity=\"0.18\""));
+}
+
+/// Appends a polyline in relative tenths of a unit, which is about half the bytes of absolute coordinates.
+pub(crate) fn append_path(path: &mut String, points: impl Iterator<Item = (f64, f64)>) {
+    let mut last: Option<(i64, i64)> = None;
+    for (x, y) in points {
+        let here = ((x * 10.0).round() as i64, (y * 10.0).round() as i64);
+        let (command, dx, dy) = match last {
+            None => ('M', here.0, here.1),
+            Some(last) => ('l', here.0 - last.0, here.1 - last.1),
+        };
+        if last.is_none() || (dx, dy) != (0, 0) {
+            path.push(command);
+            push_tenths(path, dx, false);
+            push_tenths(path, dy, true);
+        }
+        last = Some(here);
+    }
+}
+
+fn push_tenths(path: &mut String, tenths: i64, separate: bool) {
+    if separate && tenths >= 0 {
+        path.push(' ');
+    }
+    let (sign, size) = (if tenths < 0 { "-" } else { "" }, tenths.abs());
+    let _ = if size % 10 == 0 {
+        write!(path, "{sign}{}", size / 10)
+    } else {
+        write!(path, "{sign}{}.{}", size / 10, size % 10)
+    }; // writing to a String cannot fail
+}
+
+fn name_line_ends(sheet: &mut Sheet, plan: &Plan, y: &Scale, panel: &Panel, top: f64, bottom: f64) {
+    let mut ends: Vec<(f64, f64, &str, usize)> = Vec::new();
+    for name in panel_names(panel) {
+        let own = panel.lines.iter().filter(|line| line.name == name);
+        let line = own.clone().find(|line| !line.faint).or_else(|| own.clone().next());
+        let from_line = line.and_then(|line| {
+            let place = |&(px, py): &(f64, f64)| Some((plan.x.place(px)?, y.place(py)?));
+            line.points.iter().rev().find_map(place)
+        });
+        let from_band = || {
+            let band = panel.bands.iter().find(|band| band.name == name)?;
+            let place = |p: &(f64, f64, f64)| {
+                Some((plan.x.place(p.0)?, f64::midpoint(y.place(p.1)?, y.place(p.2)?)))
+            };
+            band.points.iter().rev().find_map(place)
+        };
+        if let (Some((x, y)), Some(&slot)) = (from_line.or_else(from_band), plan.slots.get(name)) {
+            ends.push((x, y.clamp(top, bottom), name, slot));
+        }
+    }
+    ends.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let spread =
+        spread(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), NAME_GAP, top + 2.0, bottom);
+    for ((x, y, name, slot), at) in ends.into_iter().zip(spread) {
+        let start = plan.right + 12.0;
+        if x < plan.right - 8.0 || (at - y).abs() > 3.0 {
+            let paint = format!("{} stroke-width=\"1\" stroke-opacity=\"0.55\"", ink::stroke(slot));
+            let from = (x.max(plan.left) + 3.0, y);
+            if x < plan.right - 8.0 {
+                let dotted = format!("{paint} stroke-dasharray=\"1 3\"");
+                sheet.svg.line(from, (plan.right + 2.0, y), &dotted);
+            }
+            sheet.svg.line((plan.right + 2.0, y), (start - 2.0, at), &paint);
+        }
+        let style = TextStyle::new("", TEXT).bold().within(sheet.width - start);
+        sheet.svg.text((start, at + 4.0), name, TextStyle { paint: &ink::text(slot), ..style });
+    }
+}
+
+/// Moves sorted positions apart to at least `gap`, staying within the limits where possible.
+fn spread(positions: &[f64], gap: f64, lo: f64, hi: f64) -> Vec<f64> {
+    let mut out = positions.to_vec();
+    for _ in 0..40 {
+        let mut is_settled = true;
+        for i in 1..out.len() {
+            let short = gap - (out[i] - out[i - 1]);
+            if short > 0.01 {
+                out[i - 1] -= short / 2.0;
+                out[i] += short / 2.0;
+                is_settled = false;
+            }
+        }
+        if let Some(first) = out.first_mut().filter(|first| **first < lo) {
+            *first = lo;
+            is_settled = false;
+        }
+        if let Some(last) = out.last_mut().filter(|last| **last > hi) {
+            *last = hi;
+            is_settled = false;
+        }
+        if is_settled {
+            break;
+        }
+    }
+    out
+}
+
+/// Room for names at line ends, or `None` if a legend serves better.
+fn direct_room(sheet: &Sheet, panels: &[Panel], height: f64) -> Option<f64> {
+    let names: Vec<Vec<&str>> = panels.iter().map(panel_names).collect();
+    let widest =
+        names.iter().flatten().map(|name| width(name, Weight::SemiBold, TEXT)).fold(0.0, f64::max);
+    let most = names.iter().map(Vec::len).max().unwrap_or(0);
+    let fits = most > 0 && widest <= sheet.width * 0.2 && most as f64 * NAME_GAP <= height * 0.75;
+    (fits && (!sheet.is_narrow() || widest <= 64.0)).then_some(widest + 18.0)
+}
+
+fn legend_entries(panels: &[Panel], slots: &BTreeMap<String, usize>) -> Vec<(String, Sample)> {
+    let sample = |name: &str, slot: usize| {
+        let mut own = panels.iter().flat_map(|p| &p.lines).filter(|line| line.name == name);
+        let first = own.clone().find(|line| !line.faint).or_else(|| own.next());
+        first.map_or(Sample::Band { slot }, |line| Sample::Line {
+            slot,
+            dashed: line.dashed,
+            symbol: !line.faint,
+        })
+    };
+    names(panels)
+        .into_iter()
+        .filter_map(|name| slots.get(&name).map(|&slot| (name.clone(), sample(&name, slot))))
+        .collect()
+}
+
+fn names(panels: &[Panel]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in panels.iter().flat_map(panel_names) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+fn panel_names(panel: &Panel) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    let all =
+        panel.lines.iter().map(|line| &line.name).chain(panel.bands.iter().map(|band| &band.name));
+    for name in all.filter(|name| !name.is_empty()) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn x_extent(panels: &[Panel]) -> Extent {
+    let mut extent = Extent::default();
+    for panel in panels {
+        extent.add_all(panel.lines.iter().flat_map(|line| &line.points).map(|p| p.0));
+        extent.add_all(panel.bands.iter().flat_map(|band| &band.points).map(|p| p.0));
+        extent.add_all(panel.markers.iter().map(|marker| marker.x).filter(|&x| is_drawable(x)));
+    }
+    extent
+}
+
+fn y_extent(panel: &Panel) -> Extent {
+    let mut extent = Extent::of(panel.lines.iter().flat_map(|line| &line.points).map(|p| p.1));
+    extent.add_all(panel.bands.iter().flat_map(|band| &band.points).flat_map(|p| [p.1, p.2]));
+    extent
+}
+
+fn y_scale(panel: &Panel, from: f64, to: f64) -> Option<Scale> {
+    let extent = y_extent(panel);
+    if extent.is_empty(panel.y_log) {
+        return None;
+    }
+    let fixed = panel.y_range.and_then(|(lo, hi)| Scale::fixed(lo, hi, panel.y_log, from, to));
+    fixed.or_else(|| Scale::for_y(&extent, panel.y_log, from, to))
+}
+
+fn height(is_narrow: bool, n_panels: usize) -> f64 {
+    match (is_narrow, n_panels) {
+        (false, 1) => 300.0,
+        (false, 2) => 200.0,
+        (false, _) => 150.0,
+        (true, 1) => 220.0,
+        (true, _) => 140.0,
+    }
+}
+
+fn count_what_is_missing(sheet: &mut Sheet, plan: &Plan, panel: &Panel) {
+    let y = y_extent(panel);
+    if y.n_not_finite > 0 {
+        let note = format!("{}: {} not finite, left open.", panel.y_label, values(y.n_not_finite));
+        sheet.notes.push(note);
+    }
+    if panel.y_log && y.n_not_positive > 0 {
+        let note = format!(
+            "{}: {} at or below zero have no place on the log axis.",
+            panel.y_label,
+            values(y.n_not_positive)
+        );
+        sheet.notes.push(note);
+    }
+    let n_lost =
+        panel.lines.iter().flat_map(|l| &l.points).filter(|p| plan.x.place(p.0).is_none()).count();
+    if n_lost > 0 {
+        let kind =
+            if plan.x_log { "at a negative or unknown position" } else { "at an unknown position" };
+        sheet.notes.push(format!("{}: {} {kind} left out.", panel.y_label, values(n_lost)));
+    }
+}
+
+fn describe(sheet: &mut Sheet, panels: &[Panel], names: &[String], x_label: &str, x: &Extent) {
+    let labels: Vec<&str> = panels.iter().map(|panel| panel.y_label.as_str()).collect();
+    sheet.description.push(format!("Lines over {x_label}; panels: {}.", labels.join("; ")));
+    if !names.is_empty() {
+        sheet.description.push(format!("Series: {}.", names.join(", ")));
+    }
+    if x.n > 0 {
+        let (lo, hi) = (crate::number::human(x.lo), crate::number::human(x.hi));
+        sheet.description.push(format!("{x_label} from {lo} to {hi}."));
+    }
+    let marks: Vec<String> = panels
+        .iter()
+        .flat_map(|panel| &panel.markers)
+        .map(|marker| format!("{} at {}", marker.name, crate::number::human(marker.x)))
+        .take(30)
+        .collect();
+    if !marks.is_empty() {
+        sheet.description.push(format!("Marked: {}.", marks.join("; ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_move_apart_and_stay_inside() {
+        let out = spread(&[10.0, 11.0, 12.0, 99.0], 14.0, 5.0, 100.0);
+        assert!(out.windows(2).all(|pair| pair[1] - pair[0] > 13.5), "{out:?}");
+        assert!(out[0] >= 4.5 && out[3] <= 100.5, "{out:?}");
+    }
+
+    #[test]
+    fn paths_are_relative_and_exact() {
+        let mut path = String::new();
+        append_path(&mut path, [(1.0, 2.0), (1.55, 1.0), (3.0, 1.0)].into_iter());
+        assert_eq!(path, "M1 2l0.6-1l1.4 0");
+    }
+}
