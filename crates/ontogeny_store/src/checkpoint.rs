@@ -1,0 +1,354 @@
+//! Checkpoints: the exact bytes of named tensors at a step.
+//!
+//! `checkpoints/<step>.json` lists the tensors and the pieces of chunks that hold them. A tensor of at least
+//! [`OWN_BYTES`] has chunks of its own, so that runs and forks share what they have in common; smaller ones are
+//! packed together, in order, so that a small model is a few files and not hundreds.
+
+use crate::chunks::{CHUNK_BYTES, ChunkId, Chunks};
+use crate::tensors::n_values;
+use crate::{Damage, StoreError, disk};
+use ontogeny_core::Step;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Smallest tensor with chunks of its own.
+const OWN_BYTES: usize = 1 << 18;
+const FORMAT_VERSION: u32 = 1;
+
+/// Type of the numbers in a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Dtype {
+    F64,
+    F32,
+    F16,
+    Bf16,
+    I64,
+    I32,
+    I16,
+    I8,
+    U64,
+    U32,
+    U16,
+    U8,
+    Bool,
+}
+
+impl Dtype {
+    /// Bytes per number.
+    pub fn size_bytes(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 | Self::U64 => 8,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+}
+
+/// A tensor to be checkpointed.
+#[derive(Debug, Clone, Copy)]
+pub struct TensorView<'a> {
+    /// Unique in the checkpoint, e.g. `embed.weight` or `adam.m/embed.weight`.
+    pub name: &'a str,
+    /// Type of the numbers.
+    pub dtype: Dtype,
+    /// Lengths of the axes, row-major.
+    pub shape: &'a [usize],
+    /// The numbers, little-endian.
+    pub bytes: &'a [u8],
+}
+
+/// A tensor read from a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedTensor {
+    /// Unique in the checkpoint.
+    pub name: String,
+    /// Type of the numbers.
+    pub dtype: Dtype,
+    /// Lengths of the axes, row-major.
+    pub shape: Vec<usize>,
+    /// The numbers, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+impl OwnedTensor {
+    /// A tensor of single-precision numbers.
+    pub fn from_f32(name: impl Into<String>, shape: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        Self { name: name.into(), dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+    }
+
+    /// The numbers in single precision; `None` if they are of another type.
+    pub fn to_f32(&self) -> Option<Vec<f32>> {
+        let chunks = self.bytes.as_chunks::<4>().0;
+        (self.dtype == Dtype::F32).then(|| chunks.iter().map(|&b| f32::from_le_bytes(b)).collect())
+    }
+
+    /// The tensor, borrowed.
+    pub fn view(&self) -> TensorView<'_> {
+        TensorView { name: &self.name, dtype: self.dtype, shape: &self.shape, bytes: &self.bytes }
+    }
+}
+
+/// A checkpoint read back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// The step: the state after that many updates.
+    pub step: Step,
+    /// The tensors, in the order in which they were given.
+    pub tensors: Vec<OwnedTensor>,
+    /// What was given beside them: data cursor, counters; the store does not interpret it.
+    pub extra: serde_json::Value,
+    /// BLAKE3 of names, types, shapes and bytes of the tensors.
+    pub state_hash: String,
+}
+
+/// What storing a checkpoint took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// The step.
+    pub step: Step,
+    /// BLAKE3 of names, types, shapes and bytes of the tensors: equal states have equal hashes.
+    pub state_hash: String,
+    /// Bytes of the tensors.
+    pub raw_bytes: u64,
+    /// Bytes that were added to `objects/`; what was there already costs nothing.
+    pub stored_bytes: u64,
+    /// Chunks of the checkpoint.
+    pub n_chunks: usize,
+    /// Chunks that were not there yet.
+    pub n_new_chunks: usize,
+}
+
+/// Bytes `offset..offset + n_bytes` of a chunk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Piece {
+    chunk: ChunkId,
+    offset: u64,
+    n_bytes: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    pieces: Vec<Piece>,
+}
+
+/// `checkpoints/<step>.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Index {
+    format_version: u32,
+    step: Step,
+    tensors: Vec<Entry>,
+    extra: serde_json::Value,
+    state_hash: String,
+    /// BLAKE3 of the JSON array of the fields above, without spaces and with sorted keys.
+    hash: String,
+}
+
+impl Index {
+    fn content_hash(&self) -> String {
+        let content = serde_json::json!([
+            self.format_version,
+            self.step,
+            self.tensors,
+            self.extra,
+            self.state_hash
+        ]);
+        blake3::hash(content.to_string().as_bytes()).to_hex().to_string()
+    }
+}
+
+fn state_hash(tensors: &[TensorView<'_>]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for t in tensors {
+        let head = serde_json::json!([t.name, t.dtype, t.shape]).to_string();
+        hasher.update(&(head.len() as u64).to_le_bytes());
+        hasher.update(head.as_bytes());
+        hasher.update(t.bytes);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+fn index_path(run_dir: &Path, step: Step) -> PathBuf {
+    run_dir.join("checkpoints").join(format!("{step}.json"))
+}
+
+/// Cuts tensors into the stretches of bytes that become chunks, each with the tensors it holds.
+fn stretches<'a>(tensors: &[TensorView<'a>]) -> Vec<Vec<(usize, &'a [u8])>> {
+    let mut own = Vec::new();
+    let mut packed: Vec<Vec<(usize, &[u8])>> = Vec::new();
+    let mut room = 0;
+    for (i, t) in tensors.iter().enumerate() {
+        if t.bytes.len() >= OWN_BYTES {
+            own.extend(t.bytes.chunks(CHUNK_BYTES).map(|piece| vec![(i, piece)]));
+        } else if t.bytes.len() <= room
+            && let Some(last) = packed.last_mut()
+        {
+            room -= t.bytes.len();
+            last.push((i, t.bytes));
+        } else if !t.bytes.is_empty() {
+            room = CHUNK_BYTES - t.bytes.len();
+            packed.push(vec![(i, t.bytes)]);
+        }
+    }
+    own.extend(packed);
+    own
+}
+
+/// Writes a checkpoint durably. `previous` are the chunks of the checkpoint before; it becomes those of this one.
+pub(crate) fn write(
+    run_dir: &Path,
+    chunks: &mut Chunks,
+    previous: &mut Vec<ChunkId>,
+    step: Step,
+    tensors: &[TensorView<'_>],
+    extra: serde_json::Value,
+) -> Result<CheckpointInfo, StoreError> {
+    let mut entries: Vec<Entry> = tensors
+        .iter()
+        .map(|t| {
+            let expected = n_values(t.shape).and_then(|n| n.checked_mul(t.dtype.size_bytes()));
+            assert!(
+                expected == Some(t.bytes.len()),
+                "checkpoint at step {step}: {} bytes do not fit tensor {} of shape {:?}",
+                t.bytes.len(),
+                t.name,
+                t.shape
+            );
+            let (name, shape) = (t.name.to_owned(), t.shape.to_vec());
+            Entry { name, dtype: t.dtype, shape, pieces: Vec::new() }
+        })
+        .collect();
+    let mut info = CheckpointInfo {
+        step,
+        state_hash: state_hash(tensors),
+        raw_bytes: tensors.iter().map(|t| t.bytes.len() as u64).sum(),
+        stored_bytes: 0,
+        n_chunks: 0,
+        n_new_chunks: 0,
+    };
+    let mut ids = Vec::new();
+    let mut joined = Vec::new();
+    for stretch in stretches(tensors) {
+        joined.clear();
+        stretch.iter().for_each(|(_, bytes)| joined.extend_from_slice(bytes));
+        let (chunk, n_stored) = chunks.put(&joined, previous.get(info.n_chunks))?;
+        info.n_chunks += 1;
+        info.n_new_chunks += usize::from(n_stored > 0);
+        info.stored_bytes += n_stored;
+        let mut offset = 0;
+        for (i, bytes) in stretch {
+            let n_bytes = bytes.len() as u64;
+            entries[i].pieces.push(Piece { chunk: chunk.clone(), offset, n_bytes });
+            offset += n_bytes;
+        }
+        ids.push(chunk);
+    }
+    chunks.sync()?;
+    let mut index = Index {
+        format_version: FORMAT_VERSION,
+        step,
+        tensors: entries,
+        extra,
+        state_hash: info.state_hash.clone(),
+        hash: String::new(),
+    };
+    index.hash = index.content_hash();
+    disk::create_dir(&run_dir.join("checkpoints"))?;
+    disk::replace_json(&index_path(run_dir, step), &index)?;
+    *previous = ids;
+    Ok(info)
+}
+
+/// Steps that have a checkpoint, in order.
+pub(crate) fn steps(run_dir: &Path) -> Result<Vec<Step>, StoreError> {
+    let names = disk::names(&run_dir.join("checkpoints"))?;
+    let step = |n: &String| n.strip_suffix(".json")?.parse().ok().map(Step);
+    let mut steps: Vec<Step> = names.iter().filter_map(step).collect();
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// Forgets the checkpoints after `last`; their chunks stay for others.
+pub(crate) fn truncate_after(run_dir: &Path, last: Step) -> Result<(), StoreError> {
+    let dir = run_dir.join("checkpoints");
+    let late: Vec<Step> = steps(run_dir)?.into_iter().filter(|&s| s > last).collect();
+    for &step in &late {
+        let path = index_path(run_dir, step);
+        std::fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+    }
+    if late.is_empty() { Ok(()) } else { disk::sync_dir(&dir) }
+}
+
+/// Reads the list of a checkpoint; `None` if there is none at this step.
+fn read_index(run_dir: &Path, step: Step) -> Result<Option<Index>, StoreError> {
+    let path = index_path(run_dir, step);
+    let Some(bytes) = disk::read_if_there(&path)? else { return Ok(None) };
+    let index: Index = serde_json::from_slice(&bytes).map_err(|e| StoreError::json(&path, e))?;
+    if index.format_version > FORMAT_VERSION {
+        let (found, supported) = (index.format_version, FORMAT_VERSION);
+        return Err(StoreError::Newer { path, found, supported });
+    }
+    if index.hash != index.content_hash() {
+        return Err(StoreError::damaged(&path, Damage::Checksum));
+    }
+    if index.step != step {
+        let found = format!("step {}", index.step);
+        return Err(StoreError::damaged(&path, Damage::Misplaced { found }));
+    }
+    Ok(Some(index))
+}
+
+/// Reads a checkpoint; `None` if there is none at this step.
+pub(crate) fn read(
+    run_dir: &Path,
+    chunks: &Chunks,
+    step: Step,
+) -> Result<Option<Checkpoint>, StoreError> {
+    let Some(index) = read_index(run_dir, step)? else { return Ok(None) };
+    let path = index_path(run_dir, step);
+    // Packed tensors lie in one chunk one after the other: the last chunk is kept.
+    let mut last: Option<(ChunkId, Vec<u8>)> = None;
+    let mut tensors = Vec::new();
+    for entry in index.tensors {
+        let mut bytes = Vec::new();
+        for piece in &entry.pieces {
+            let raw = match last.take() {
+                Some((id, raw)) if id == piece.chunk => raw,
+                _ => chunks.get(&piece.chunk)?,
+            };
+            let part = usize::try_from(piece.offset)
+                .ok()
+                .and_then(|from| {
+                    Some(from..from.checked_add(usize::try_from(piece.n_bytes).ok()?)?)
+                })
+                .and_then(|range| raw.get(range));
+            let found = raw.len() as u64;
+            bytes.extend_from_slice(part.ok_or_else(|| {
+                let (tensor, expected) =
+                    (entry.name.clone(), piece.offset.saturating_add(piece.n_bytes));
+                StoreError::damaged(&path, Damage::Shape { tensor, found, expected })
+            })?);
+            last = Some((piece.chunk.clone(), raw));
+        }
+        let expected = n_values(&entry.shape).and_then(|n| n.checked_mul(entry.dtype.size_bytes()));
+        if expected != Some(bytes.len()) {
+            let (found, expected) = (bytes.len() as u64, expected.map_or(u64::MAX, |e| e as u64));
+            let tensor = entry.name;
+            return Err(StoreError::damaged(&path, Damage::Shape { tensor, found, expected }));
+        }
+        let Entry { name, dtype, shape, .. } = entry;
+        tensors.push(OwnedTensor { name, dtype, shape, bytes });
+    }
+    Ok(Some(Checkpoint { step, tensors, extra: index.extra, state_hash: index.state_hash }))
+}
+
+/// The hash of the state at a step, without reading the state.
+pub(crate) fn read_state_hash(run_dir: &Path, step: Step) -> Result<Option<String>, StoreError> {
+    Ok(read_index(run_dir, step)?.map(|i| i.state_hash))
+}

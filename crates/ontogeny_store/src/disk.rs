@@ -1,0 +1,173 @@
+//! Files that are there whole or not at all.
+//!
+//! A file is written beside its place under a temporary name, synced, renamed, and its folder synced. A crash
+//! leaves the old file or the new one, and perhaps a leftover `.tmp-*`, which the next writer removes.
+
+use crate::{Damage, StoreError};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Beginning of the names of files that are not yet there.
+const TMP: &str = ".tmp-";
+
+/// Replaces or creates `path` with `bytes`, durably: when this returns, a power loss does not undo it.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    place(path, bytes)?;
+    sync_dir(parent(path))
+}
+
+/// Like [`replace`], but leaves it to the caller to sync the folder.
+pub(crate) fn place(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let (tmp, mut file) = create_tmp(parent(path))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let done = written.and_then(|()| fs::rename(&tmp, path));
+    done.map_err(|e| {
+        // The leftover is of no use to anyone; the failure that is reported is the first one.
+        let _ = fs::remove_file(&tmp);
+        StoreError::io("write", path, e)
+    })
+}
+
+/// A name that no other live thread or process of this machine uses.
+fn tmp_name() -> String {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    format!("{TMP}{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Makes an empty folder in `dir`, to be renamed when it is complete.
+pub(crate) fn create_tmp_dir(dir: &Path) -> Result<PathBuf, StoreError> {
+    loop {
+        let tmp = dir.join(tmp_name());
+        match fs::create_dir(&tmp) {
+            Ok(()) => return Ok(tmp),
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(StoreError::io("create a folder in", dir, e)),
+        }
+    }
+}
+
+fn create_tmp(dir: &Path) -> Result<(PathBuf, File), StoreError> {
+    loop {
+        let tmp = dir.join(tmp_name());
+        match OpenOptions::new().write(true).create_new(true).open(&tmp) {
+            Ok(file) => return Ok((tmp, file)),
+            // Left by a dead process of the same id.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(StoreError::io("create a file in", dir, e)),
+        }
+    }
+}
+
+/// Removes what a crashed writer left in `dir`. Only for folders whose lock the caller holds.
+pub(crate) fn remove_leftovers(dir: &Path) -> Result<(), StoreError> {
+    for name in names(dir)?.into_iter().filter(|n| n.starts_with(TMP)) {
+        let path = dir.join(name);
+        fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+    }
+    Ok(())
+}
+
+/// Makes the entries of a folder durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    if cfg!(windows) {
+        return Ok(()); // A folder cannot be opened for that there; NTFS journals its entries.
+    }
+    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| StoreError::io("sync", dir, e))
+}
+
+/// Creates a folder and makes it durable in its parent.
+pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    match fs::create_dir(dir) {
+        Ok(()) => sync_dir(parent(dir)),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(StoreError::io("create", dir, e)),
+    }
+}
+
+/// File names in a folder, sorted; none if the folder does not exist. Names that are not UTF-8 are not ours.
+pub(crate) fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StoreError::io("list", dir, e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| StoreError::io("list", dir, e))?;
+        names.extend(entry.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The content, or `None` if there is no such file.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("read", path, e)),
+    }
+}
+
+/// Writes a file with its BLAKE3 beside it, in the form that `b3sum --check` reads.
+///
+/// The checksum comes first and, while a file is being replaced, holds the old and the new hash, so that at
+/// every moment the file that is there is vouched for.
+pub(crate) fn replace_sealed(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let line = |hash: blake3::Hash| format!("{}  {name}\n", hash.to_hex());
+    let new = line(blake3::hash(bytes));
+    let old = read_if_there(path)?.map(|b| line(blake3::hash(&b)));
+    let sum = checksum_path(path);
+    replace(&sum, format!("{new}{}", old.as_deref().unwrap_or_default()).as_bytes())?;
+    replace(path, bytes)?;
+    if old.is_some() {
+        place(&sum, new.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Reads a file that has its BLAKE3 beside it; `None` if there is no such file.
+pub(crate) fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    // The second look is for a file that was replaced between the reading of it and of its checksum.
+    for _ in 0..2 {
+        let Some(bytes) = read_if_there(path)? else { return Ok(None) };
+        let sums = read_if_there(&checksum_path(path))?
+            .ok_or_else(|| StoreError::damaged(path, Damage::NoChecksum))?;
+        let hash = blake3::hash(&bytes).to_hex();
+        if sums.split(|&b| b == b'\n').any(|l| l.get(..64) == Some(hash.as_bytes())) {
+            return Ok(Some(bytes));
+        }
+    }
+    Err(StoreError::damaged(path, Damage::Checksum))
+}
+
+fn checksum_path(path: &Path) -> PathBuf {
+    path.with_extension("b3")
+}
+
+/// Reads JSON; `None` if there is no such file.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+) -> Result<Option<T>, StoreError> {
+    let Some(bytes) = read_if_there(path)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::json(path, e))
+}
+
+/// Replaces a JSON file, indented for people.
+pub(crate) fn replace_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StoreError> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|e| StoreError::Encode { path: path.to_path_buf(), source: Box::new(e) })?;
+    bytes.push(b'\n');
+    replace(path, &bytes)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(p) if p.as_os_str().is_empty() => Path::new("."),
+        Some(p) => p,
+        None => path,
+    }
+}

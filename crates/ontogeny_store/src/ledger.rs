@@ -1,0 +1,210 @@
+//! The ledger on disk: `ledger/ledger.jsonl`, one sealed entry per line.
+//!
+//! Appending takes an exclusive lock on `ledger/lock`, reads and checks what others have added, writes one
+//! line, syncs it, and then replaces `ledger/head.json` (number of entries and hash of the last), which makes
+//! the entry acknowledged and shows if the end of the ledger is taken away. What follows the acknowledged
+//! entries and is not a whole entry is the torn line of a crash, cut by the next append. Nothing else is ever
+//! removed.
+
+use crate::{StoreError, disk};
+use ontogeny_core::{ChainBreak, Clock, LedgerBody, LedgerEntry, verify_chain};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The record of forecasts, outcomes and scores. Clones share what they have read; any number of threads and
+/// processes may append.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    dir: PathBuf,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// The checked part of the file.
+#[derive(Debug, Default)]
+struct Seen {
+    bytes: u64,
+    last: Option<LedgerEntry>,
+}
+
+/// `ledger/head.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    n_entries: u64,
+    hash: String,
+}
+
+impl Ledger {
+    pub(crate) fn new(store: &Path) -> Self {
+        Self { dir: store.join("ledger"), seen: Arc::default() }
+    }
+
+    /// The file.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join("ledger.jsonl")
+    }
+
+    fn head_path(&self) -> PathBuf {
+        self.dir.join("head.json")
+    }
+
+    /// Seals `body` behind the last entry, durably: when this returns, the entry stays.
+    ///
+    /// The first append reads and checks the whole chain, later ones what has been added since.
+    ///
+    /// # Errors
+    /// [`StoreError::LedgerBroken`], [`StoreError::LedgerLine`] or [`StoreError::LedgerCut`] if entries were
+    /// changed or removed; nothing is appended to a broken chain.
+    pub fn append(&self, body: LedgerBody, clock: &dyn Clock) -> Result<LedgerEntry, StoreError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        disk::create_dir(&self.dir)?;
+        let _lock = self.lock()?;
+        let path = self.path();
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|e| StoreError::io("open", &path, e))?;
+        self.catch_up(&mut seen)?;
+        file.set_len(seen.bytes).map_err(|e| StoreError::io("cut the torn line of", &path, e))?;
+        let entry = LedgerEntry::seal(seen.last.as_ref(), clock.unix_secs(), body);
+        let mut line = serde_json::to_vec(&entry)
+            .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
+        line.push(b'\n');
+        let sealed = self.write_line(&mut file, &line, &entry);
+        if sealed.is_err() {
+            // The caller may try again, and one claim must not stand twice. If this fails too, the next
+            // append finds a whole entry and keeps it, or a torn line and cuts it.
+            let _ = file.set_len(seen.bytes);
+        }
+        sealed?;
+        seen.bytes += line.len() as u64;
+        seen.last = Some(entry.clone());
+        Ok(entry)
+    }
+
+    fn write_line(
+        &self,
+        file: &mut File,
+        line: &[u8],
+        entry: &LedgerEntry,
+    ) -> Result<(), StoreError> {
+        file.write_all(line)
+            .and_then(|()| file.sync_all())
+            .map_err(|e| StoreError::io("append to", &self.path(), e))?;
+        if entry.seq == 0 {
+            disk::sync_dir(&self.dir)?;
+        }
+        let head = Head { n_entries: entry.seq + 1, hash: entry.hash.clone() };
+        disk::replace_json(&self.head_path(), &head)
+    }
+
+    fn lock(&self) -> Result<File, StoreError> {
+        let path = self.dir.join("lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        file.and_then(|f| f.lock().map(|()| f)).map_err(|e| StoreError::io("lock", &path, e))
+    }
+
+    /// Reads and checks what was added since; the caller holds the lock.
+    fn catch_up(&self, seen: &mut Seen) -> Result<(), StoreError> {
+        let path = self.path();
+        let head: Option<Head> = disk::read_json(&self.head_path())?;
+        let n_bytes = path.metadata().map_err(|e| StoreError::io("read", &path, e))?.len();
+        let last = seen.last.as_ref();
+        if n_bytes == seen.bytes && last.map(|l| &l.hash) == head.as_ref().map(|h| &h.hash) {
+            return Ok(());
+        }
+        // Others have appended, or this is the first look: the whole chain is checked.
+        let bytes = disk::read_if_there(&path)?.unwrap_or_default();
+        let whole = self.checked(&bytes, head.as_ref())?;
+        if let Some(last) = last {
+            let found = whole.entries.len() as u64;
+            match whole.entries.get(last.seq as usize) {
+                None => return Err(StoreError::LedgerCut { path, sealed: last.seq + 1, found }),
+                Some(now) if now.hash != last.hash => {
+                    let source = ChainBreak::Link { seq: last.seq };
+                    return Err(StoreError::LedgerBroken { path, source });
+                }
+                Some(_) => {}
+            }
+        }
+        *seen = Seen { bytes: whole.end as u64, last: whole.entries.into_iter().last() };
+        Ok(())
+    }
+
+    /// Parses and checks a whole ledger.
+    fn checked(&self, bytes: &[u8], head: Option<&Head>) -> Result<Whole, StoreError> {
+        let path = self.path();
+        // Between the first entry and its head lies a moment; more entries without a head do not arise.
+        let sealed = head.map_or(0, |h| h.n_entries);
+        let whole = parse(&path, bytes, sealed)?;
+        verify_chain(&whole.entries)
+            .map_err(|source| StoreError::LedgerBroken { path: path.clone(), source })?;
+        let found = whole.entries.len() as u64;
+        if head.is_none() && found > 1 {
+            return Err(StoreError::NoLedgerHead { path: self.head_path() });
+        }
+        if found < sealed {
+            return Err(StoreError::LedgerCut { path, sealed, found });
+        }
+        let last = sealed.checked_sub(1).and_then(|i| whole.entries.get(i as usize));
+        if last.map(|e| &e.hash) != head.map(|h| &h.hash) {
+            let source = ChainBreak::Link { seq: sealed.saturating_sub(1) };
+            return Err(StoreError::LedgerBroken { path, source });
+        }
+        Ok(whole)
+    }
+
+    /// All entries, checked; entries that a crash left unfinished are not among them.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn entries(&self) -> Result<Vec<LedgerEntry>, StoreError> {
+        // Read before the entries, the head never claims more than is there.
+        let head: Option<Head> = disk::read_json(&self.head_path())?;
+        let bytes = disk::read_if_there(&self.path())?.unwrap_or_default();
+        match self.checked(&bytes, head.as_ref()) {
+            // Entries came between the two readings.
+            Err(StoreError::NoLedgerHead { .. }) if head.is_none() => {
+                let head: Option<Head> = disk::read_json(&self.head_path())?;
+                let bytes = disk::read_if_there(&self.path())?.unwrap_or_default();
+                Ok(self.checked(&bytes, head.as_ref())?.entries)
+            }
+            whole => Ok(whole?.entries),
+        }
+    }
+
+    /// Checks the whole chain and gives the number of entries.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn verify(&self) -> Result<u64, StoreError> {
+        Ok(self.entries()?.len() as u64)
+    }
+}
+
+/// The whole entries of a ledger, and where they end.
+struct Whole {
+    entries: Vec<LedgerEntry>,
+    end: usize,
+}
+
+/// Parses lines. What comes after `sealed` entries and is not an entry is a torn line.
+fn parse(path: &Path, bytes: &[u8], sealed: u64) -> Result<Whole, StoreError> {
+    let mut whole = Whole { entries: Vec::new(), end: 0 };
+    for line in bytes.split_inclusive(|&b| b == b'\n') {
+        let torn = !line.ends_with(b"\n");
+        match serde_json::from_slice(line) {
+            Ok(entry) if !torn => whole.entries.push(entry),
+            Err(source) if (whole.entries.len() as u64) < sealed => {
+                let (path, line) = (path.to_path_buf(), whole.entries.len() + 1);
+                return Err(StoreError::LedgerLine { path, line, source });
+            }
+            _ => break,
+        }
+        whole.end += line.len();
+    }
+    Ok(whole)
+}

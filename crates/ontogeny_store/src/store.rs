@@ -1,0 +1,220 @@
+//! A store: the folder that holds runs, their chunks, the ledger and the studies.
+
+use crate::writer::{self, RunWriter};
+use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk};
+use ontogeny_core::{RunId, RunManifest, StudyId, nearest};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+const MARKER: &str = "ontogeny.json";
+const FORMAT: &str = "ontogeny store";
+/// Version of the layout that this code writes, and the last that it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A folder of runs. Cheap to clone; all clones share one [`Ledger`].
+#[derive(Debug, Clone)]
+pub struct Store {
+    path: PathBuf,
+    ledger: Ledger,
+}
+
+/// The runs of a store.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Runs whose manifest is readable, sorted by name.
+    pub runs: Vec<RunManifest>,
+    /// Folders that should be runs and cannot be read, sorted by name, with the reason.
+    pub damaged: Vec<(String, StoreError)>,
+}
+
+/// `ontogeny.json`: says that a folder is ours.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    format: String,
+    version: u32,
+}
+
+impl Store {
+    /// Opens the store at `path`, or makes one if there is nothing or an empty folder.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`] for a folder with other content, [`StoreError::Newer`] for a store of a later
+    /// version, [`StoreError::ReadOnly`] or [`StoreError::Full`] if one cannot be made.
+    pub fn open_or_create(path: &Path) -> Result<Self, StoreError> {
+        match Self::open(path) {
+            Err(StoreError::NoStore { .. }) => {}
+            other => return other,
+        }
+        std::fs::create_dir_all(path).map_err(|e| StoreError::io("create the store", path, e))?;
+        let marker = Marker { format: FORMAT.to_owned(), version: FORMAT_VERSION };
+        disk::replace_json(&path.join(MARKER), &marker)?;
+        Self::open(path)
+    }
+
+    /// Opens the store at `path`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`] if there is nothing, [`StoreError::NotAStore`] and [`StoreError::Newer`] as for
+    /// [`Store::open_or_create`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let marker_path = path.join(MARKER);
+        let owned = path.to_path_buf();
+        let Some(bytes) = disk::read_if_there(&marker_path)? else {
+            // Leftovers of a store that was being made count as nothing.
+            let is_empty = disk::names(path)?.iter().all(|n| n.starts_with(".tmp-"));
+            return Err(if is_empty {
+                StoreError::NoStore { path: owned }
+            } else {
+                StoreError::NotAStore { path: owned }
+            });
+        };
+        let marker: Marker =
+            serde_json::from_slice(&bytes).map_err(|e| StoreError::json(&marker_path, e))?;
+        if marker.format != FORMAT {
+            return Err(StoreError::NotAStore { path: owned });
+        }
+        if marker.version > FORMAT_VERSION {
+            let (found, supported) = (marker.version, FORMAT_VERSION);
+            return Err(StoreError::Newer { path: marker_path, found, supported });
+        }
+        Ok(Self { ledger: Ledger::new(path), path: owned })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn runs_dir(&self) -> PathBuf {
+        self.path.join("runs")
+    }
+
+    fn run_dir(&self, run: &RunId) -> PathBuf {
+        self.runs_dir().join(run.as_str())
+    }
+
+    /// Makes a run and opens it for writing. It appears whole, with its manifest, or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError::RunExists`]; errors of the file system.
+    pub fn create_run(&self, manifest: &RunManifest) -> Result<RunWriter, StoreError> {
+        let runs = self.runs_dir();
+        let dir = self.run_dir(&manifest.run);
+        let exists = || StoreError::RunExists { run: manifest.run.clone(), path: dir.clone() };
+        disk::create_dir(&runs)?;
+        if dir.exists() {
+            return Err(exists());
+        }
+        let draft = disk::create_tmp_dir(&runs)?;
+        let made = writer::lock(&draft, &manifest.run).and_then(|lock| {
+            disk::replace_json(&writer::manifest_path(&draft), manifest)?;
+            // Renaming onto a folder that has content fails, so of two creators one wins.
+            match std::fs::rename(&draft, &dir) {
+                Ok(()) => Ok(lock),
+                Err(_) if dir.exists() => Err(exists()),
+                Err(e) => Err(StoreError::io("create the run", &dir, e)),
+            }
+        });
+        let lock = made.inspect_err(|_| {
+            // The first failure is the one that is reported.
+            let _ = std::fs::remove_dir_all(&draft);
+        })?;
+        disk::sync_dir(&runs)?;
+        RunWriter::open(&self.path, dir, manifest.clone(), lock)
+    }
+
+    /// Opens an existing run for writing and brings it to order after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownRun`], [`StoreError::Locked`] while another writer has it, [`StoreError::Damaged`].
+    pub fn resume_run(&self, run: &RunId) -> Result<RunWriter, StoreError> {
+        let dir = self.existing(run)?;
+        let lock = writer::lock(&dir, run)?;
+        let manifest = read_manifest(&dir, run)?;
+        RunWriter::open(&self.path, dir, manifest, lock)
+    }
+
+    /// Opens a run for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownRun`] with the nearest name, [`StoreError::Damaged`] if the manifest cannot be read.
+    pub fn run(&self, run: &RunId) -> Result<RunReader, StoreError> {
+        let dir = self.existing(run)?;
+        let manifest = read_manifest(&dir, run)?;
+        Ok(RunReader::new(&self.path, dir, manifest))
+    }
+
+    fn existing(&self, run: &RunId) -> Result<PathBuf, StoreError> {
+        let dir = self.run_dir(run);
+        if dir.is_dir() {
+            return Ok(dir);
+        }
+        let names = self.run_names()?;
+        let nearest = nearest(run.as_str(), names.iter().map(String::as_str)).map(str::to_owned);
+        Err(StoreError::UnknownRun { run: run.clone(), nearest, path: self.runs_dir() })
+    }
+
+    fn run_names(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = disk::names(&self.runs_dir())?;
+        names.retain(|n| RunId::new(n.as_str()).is_some() && self.runs_dir().join(n).is_dir());
+        Ok(names)
+    }
+
+    /// All runs. A damaged one is listed as such and hurts no other.
+    ///
+    /// # Errors
+    /// Only if the folder of runs cannot be listed.
+    pub fn runs(&self) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
+        for name in self.run_names()? {
+            let Some(run) = RunId::new(name.as_str()) else { continue };
+            match read_manifest(&self.run_dir(&run), &run) {
+                Ok(manifest) => listing.runs.push(manifest),
+                Err(e) => listing.damaged.push((name, e)),
+            }
+        }
+        Ok(listing)
+    }
+
+    /// The ledger of the store.
+    pub fn ledger(&self) -> Ledger {
+        self.ledger.clone()
+    }
+
+    /// The folder of a study, whether or not anything is in it yet.
+    pub fn study(&self, study: &StudyId) -> StudyFolder {
+        StudyFolder::new(&self.path, study)
+    }
+
+    /// Names of the studies, sorted.
+    ///
+    /// # Errors
+    /// If the folder of studies cannot be listed.
+    pub fn studies(&self) -> Result<Vec<StudyId>, StoreError> {
+        let dir = self.path.join("studies");
+        let names = disk::names(&dir)?;
+        Ok(names.into_iter().filter(|n| dir.join(n).is_dir()).filter_map(StudyId::new).collect())
+    }
+}
+
+fn read_manifest(dir: &Path, run: &RunId) -> Result<RunManifest, StoreError> {
+    /// The part that every version has, read first: a later version may have other fields.
+    #[derive(Deserialize)]
+    struct Version {
+        format_version: u32,
+    }
+    let path = writer::manifest_path(dir);
+    let bytes = std::fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;
+    let json = |e| StoreError::json(&path, e).of_run(run);
+    let version: Version = serde_json::from_slice(&bytes).map_err(json)?;
+    let (found, supported) = (version.format_version, RunManifest::FORMAT_VERSION);
+    if found > supported {
+        return Err(StoreError::Newer { path, found, supported });
+    }
+    let manifest: RunManifest = serde_json::from_slice(&bytes).map_err(json)?;
+    if manifest.run != *run {
+        let found = format!("run {}", manifest.run);
+        return Err(StoreError::damaged(&path, Damage::Misplaced { found }).of_run(run));
+    }
+    Ok(manifest)
+}

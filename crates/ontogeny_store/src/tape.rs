@@ -1,0 +1,436 @@
+//! A tape: rows that are appended to a log, sealed into Parquet segments, and read back as one sequence.
+//!
+//! The first frame of `live.log` names its *generation* G: the number of the segment it will become. Sealing
+//! writes `seg-G.parquet` whole and then replaces the log by an empty one of generation G + 1. A crash in
+//! between leaves both, and then the segment counts and the log of the same number does not: rows are
+//! neither doubled nor lost. The log is read before the segments, so a reader beside a writer sees a prefix.
+//!
+//! Cutting a tape at a step drops later rows of the log, and voids later rows of earlier segments by a note in
+//! the log's header, which sealing copies into the metadata of the segment. Segments never change.
+
+use crate::frame;
+use crate::table::Table;
+use crate::wire::{Named, Names};
+use crate::{Damage, StoreError, disk};
+use ontogeny_core::{RunId, Step};
+use serde::{Deserialize, Serialize};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+const FORMAT_VERSION: u32 = 1;
+/// Bytes that are gathered into one frame.
+const FRAME_BYTES: usize = 1 << 16;
+
+/// Rows of one kind, in the order in which they were appended.
+pub(crate) trait Block: Sized + Default {
+    /// Name of the folder and of the log's kind.
+    const KIND: &'static str;
+    fn names(&self) -> &[Named];
+    fn len(&self) -> usize;
+    /// Appends the records of a payload; `None` if they cannot be understood.
+    fn take_records(&mut self, payload: &[u8]) -> Option<()>;
+    /// The inverse of [`Block::take_records`].
+    fn put_records(&self, out: &mut Vec<u8>);
+    /// Drops rows after `last`.
+    fn cut(&mut self, last: Step);
+    fn last_step(&self) -> Option<Step>;
+    fn to_parquet(
+        &self,
+        path: &Path,
+        run: &str,
+        meta: &[(&str, String)],
+    ) -> Result<Vec<u8>, StoreError>;
+    fn from_table(table: &Table) -> Result<Self, StoreError>;
+}
+
+/// Bytes at the end of a log that a crash left unfinished. They were never acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TornTail {
+    /// The log.
+    pub path: PathBuf,
+    /// Where the last whole frame ends.
+    pub at_byte: u64,
+    /// How many bytes follow it.
+    pub n_bytes: u64,
+}
+
+impl std::fmt::Display for TornTail {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} unfinished bytes after byte {} (never acknowledged): {}",
+            self.n_bytes,
+            self.at_byte,
+            self.path.display()
+        )
+    }
+}
+
+/// The first frame of a log.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Header {
+    format_version: u32,
+    kind: String,
+    run: RunId,
+    generation: u32,
+    /// Rows of earlier segments after this step are void.
+    cut: Option<Step>,
+}
+
+impl Header {
+    fn new<B: Block>(run: &RunId, generation: u32, cut: Option<Step>) -> Self {
+        let kind = B::KIND.to_owned();
+        Self { format_version: FORMAT_VERSION, kind, run: run.clone(), generation, cut }
+    }
+}
+
+/// The rows of a tape, oldest block first, without those that were cut.
+#[derive(Debug)]
+pub(crate) struct Snapshot<B> {
+    pub(crate) blocks: Vec<B>,
+    pub(crate) torn: Option<TornTail>,
+}
+
+/// A log as it was read.
+struct Live<B> {
+    header: Header,
+    block: B,
+    end: usize,
+    torn: Option<TornTail>,
+}
+
+fn log_path(dir: &Path) -> PathBuf {
+    dir.join("live.log")
+}
+
+fn segment_path(dir: &Path, number: u32) -> PathBuf {
+    dir.join(format!("seg-{number:06}.parquet"))
+}
+
+/// Numbers of the segments in a folder, in order.
+fn segments(dir: &Path) -> Result<Vec<u32>, StoreError> {
+    let number = |n: &String| n.strip_prefix("seg-")?.strip_suffix(".parquet")?.parse().ok();
+    let mut numbers: Vec<u32> = disk::names(dir)?.iter().filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn read_log<B: Block>(dir: &Path, run: &RunId) -> Result<Option<Live<B>>, StoreError> {
+    let path = log_path(dir);
+    let Some(bytes) = disk::read_if_there(&path)? else { return Ok(None) };
+    let scan = frame::scan(&bytes).map_err(|d| StoreError::damaged(&path, d))?;
+    let bad_header = || StoreError::damaged(&path, Damage::LogHeader);
+    let (first, rest) = scan.payloads.split_first().ok_or_else(bad_header)?;
+    let header: Header =
+        serde_json::from_slice(&bytes[first.clone()]).map_err(|_ignored| bad_header())?;
+    if header.format_version > FORMAT_VERSION {
+        let (found, supported) = (header.format_version, FORMAT_VERSION);
+        return Err(StoreError::Newer { path, found, supported });
+    }
+    if header.kind != B::KIND || header.run != *run {
+        let found = format!("the {} of run {}", header.kind, header.run);
+        return Err(StoreError::damaged(&path, Damage::Misplaced { found }));
+    }
+    let mut block = B::default();
+    for payload in rest {
+        block.take_records(&bytes[payload.clone()]).ok_or_else(|| {
+            let (at_byte, acked_bytes) = (payload.start as u64, payload.end as u64);
+            StoreError::damaged(&path, Damage::Log { at_byte, acked_bytes })
+        })?;
+    }
+    let n_torn = (bytes.len() - scan.end) as u64;
+    let torn = (n_torn > 0).then(|| TornTail { path, at_byte: scan.end as u64, n_bytes: n_torn });
+    Ok(Some(Live { header, block, end: scan.end, torn }))
+}
+
+fn read_segment<B: Block>(
+    dir: &Path,
+    run: &RunId,
+    number: u32,
+) -> Result<(B, Option<Step>), StoreError> {
+    let path = segment_path(dir, number);
+    let bytes = disk::read_sealed(&path)?
+        .ok_or_else(|| StoreError::damaged(&path, Damage::MissingSegment { number }))?;
+    let table = Table::open(&path, bytes)?;
+    let version = table.meta("ontogeny.format_version").and_then(|v| v.parse().ok()).unwrap_or(0);
+    if version > FORMAT_VERSION {
+        return Err(StoreError::Newer { path, found: version, supported: FORMAT_VERSION });
+    }
+    if table.meta("ontogeny.run") != Some(run.as_str()) {
+        let found = format!("run {}", table.meta("ontogeny.run").unwrap_or("unknown"));
+        return Err(StoreError::damaged(&path, Damage::Misplaced { found }));
+    }
+    let cut = table.meta("ontogeny.cut").and_then(|v| v.parse().ok()).map(Step);
+    Ok((B::from_table(&table)?, cut))
+}
+
+/// Reads a tape; a missing folder or log is a tape without rows of its own.
+pub(crate) fn read<B: Block>(dir: &Path, run: &RunId) -> Result<Snapshot<B>, StoreError> {
+    let log = read_log::<B>(dir, run)?;
+    let last_sealed = segments(dir)?.last().copied().unwrap_or(0);
+    let sealed = log.as_ref().map_or(0, |l| l.header.generation.saturating_sub(1)).max(last_sealed);
+    let mut blocks: Vec<B> = Vec::new();
+    let mut push = |block: B, cut: Option<Step>| {
+        if let Some(last) = cut {
+            blocks.iter_mut().for_each(|b| b.cut(last));
+        }
+        blocks.push(block);
+    };
+    for number in 1..=sealed {
+        let (block, cut) = read_segment(dir, run, number)?;
+        push(block, cut);
+    }
+    let mut torn = None;
+    if let Some(live) = log
+        && live.header.generation > sealed
+    {
+        push(live.block, live.header.cut);
+        torn = live.torn;
+    }
+    Ok(Snapshot { blocks, torn })
+}
+
+/// A tape that is being written. The caller holds the lock of the run.
+#[derive(Debug)]
+pub(crate) struct Tape<B> {
+    dir: PathBuf,
+    log: PathBuf,
+    run: RunId,
+    file: File,
+    header: Header,
+    names: Names,
+    /// Records that are not in the file yet.
+    buffer: Vec<u8>,
+    /// Length of the file up to its last whole frame.
+    end: u64,
+    /// Length that is known to be durable.
+    acked: u64,
+    /// Length after the last sync, with the frame that says so.
+    settled: u64,
+    /// Rows in the log and in the buffer.
+    n_live: usize,
+    poisoned: bool,
+    kind: std::marker::PhantomData<B>,
+}
+
+impl<B: Block> Tape<B> {
+    /// Opens a tape for writing, making it if it is new, and brings it to order after a crash.
+    pub(crate) fn open(
+        run_dir: &Path,
+        run: &RunId,
+    ) -> Result<(Self, Option<TornTail>), StoreError> {
+        let dir = run_dir.join(B::KIND);
+        disk::create_dir(&dir)?;
+        disk::remove_leftovers(&dir)?;
+        let last_sealed = segments(&dir)?.last().copied().unwrap_or(0);
+        let mut names = Names::default();
+        for number in 1..=last_sealed {
+            let (block, _) = read_segment::<B>(&dir, run, number)?;
+            block.names().iter().for_each(|n| names.learn(n));
+        }
+        let live = match read_log::<B>(&dir, run) {
+            Ok(Some(live)) if live.header.generation > last_sealed => Some(live),
+            // A damaged log may still be the only copy of acknowledged rows: never write over it.
+            Err(e) => return Err(e),
+            Ok(_) => None,
+        };
+        let live = match live {
+            Some(live) if live.header.generation == last_sealed + 1 => live,
+            Some(_) => {
+                let number = last_sealed + 1;
+                let path = segment_path(&dir, number);
+                return Err(StoreError::damaged(&path, Damage::MissingSegment { number }));
+            }
+            None => {
+                let header = Header::new::<B>(run, last_sealed + 1, None);
+                let end = start_log(&dir, &header, &B::default())?;
+                Live { header, block: B::default(), end: end as usize, torn: None }
+            }
+        };
+        names.renumber(live.block.names().to_vec());
+        let log = log_path(&dir);
+        let file = open_log(&log)?;
+        let end = live.end as u64;
+        if live.torn.is_some() {
+            file.set_len(end).map_err(|e| StoreError::io("cut the torn tail of", &log, e))?;
+        }
+        file.sync_all().map_err(|e| StoreError::io("sync", &log, e))?;
+        let tape = Self {
+            dir,
+            log,
+            run: run.clone(),
+            file,
+            header: live.header,
+            names,
+            buffer: Vec::new(),
+            end,
+            acked: end,
+            settled: end,
+            n_live: live.block.len(),
+            poisoned: false,
+            kind: std::marker::PhantomData,
+        };
+        Ok((tape, live.torn))
+    }
+
+    /// The number of a name in the log; a new one is recorded.
+    pub(crate) fn number(&mut self, name: &str, unit: &str) -> Result<u32, StoreError> {
+        self.names.number(name, unit, &mut self.buffer).map_err(|was| StoreError::UnitChanged {
+            run: self.run.clone(),
+            name: name.to_owned(),
+            was,
+            now: unit.to_owned(),
+        })
+    }
+
+    /// Appends records that hold `n` rows; writes them to the file when enough have gathered.
+    pub(crate) fn append(
+        &mut self,
+        n: usize,
+        put: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), StoreError> {
+        put(&mut self.buffer);
+        self.n_live += n;
+        if self.buffer.len() >= FRAME_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Rows that are not sealed yet.
+    pub(crate) fn n_live(&self) -> usize {
+        self.n_live
+    }
+
+    /// Bytes that are not sealed yet.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.end + self.buffer.len() as u64
+    }
+
+    /// Hands the buffer to the operating system: readers see it, `kill -9` does not harm it.
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        self.check()?;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let written = self.write_frame(&buffer);
+        if written.is_err() {
+            self.buffer = buffer; // Nothing is lost: the rows wait for the next attempt.
+        }
+        written
+    }
+
+    fn write_frame(&mut self, payload: &[u8]) -> Result<(), StoreError> {
+        let mut bytes = Vec::with_capacity(frame::HEADER + payload.len());
+        frame::write(&mut bytes, self.acked, payload);
+        if let Err(e) = self.file.write_all(&bytes) {
+            // A half-written frame would make everything after it unreadable.
+            if self.file.set_len(self.end).is_err() {
+                self.poisoned = true;
+            }
+            return Err(StoreError::io("append to", &self.log, e));
+        }
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes everything that was appended durable.
+    pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
+        self.flush()?;
+        if self.end == self.settled {
+            return Ok(());
+        }
+        if let Err(e) = self.file.sync_data() {
+            // After a failed fsync the next one may succeed without having written the lost pages.
+            self.poisoned = true;
+            return Err(StoreError::io("sync", &self.log, e));
+        }
+        self.acked = self.end;
+        // From now on a reader can tell damage before this place from a torn tail. The frame need not be
+        // durable, and if it cannot be written nothing acknowledged is lost.
+        let _ = self.write_frame(&[]);
+        self.settled = self.end;
+        Ok(())
+    }
+
+    /// Turns the log into a segment; a log without rows stays as it is.
+    pub(crate) fn seal(&mut self) -> Result<(), StoreError> {
+        self.sync()?;
+        if self.n_live == 0 {
+            return Ok(());
+        }
+        let live = self.reread()?;
+        let path = segment_path(&self.dir, self.header.generation);
+        let mut meta = vec![
+            ("ontogeny.format_version", FORMAT_VERSION.to_string()),
+            ("ontogeny.run", self.run.to_string()),
+            ("ontogeny.segment", self.header.generation.to_string()),
+        ];
+        meta.extend(self.header.cut.map(|step| ("ontogeny.cut", step.to_string())));
+        let bytes = live.block.to_parquet(&path, self.run.as_str(), &meta)?;
+        // Once the segment is in place the old log counts no more, so until there is a new one nothing may
+        // be appended.
+        let next = Header::new::<B>(&self.run, self.header.generation + 1, None);
+        let sealed =
+            disk::replace_sealed(&path, &bytes).and_then(|()| self.restart(next, &B::default()));
+        if sealed.is_err() && path.exists() {
+            self.poisoned = true;
+        }
+        sealed
+    }
+
+    /// Drops rows after `last`, as if they had never been appended.
+    pub(crate) fn truncate_after(&mut self, last: Step) -> Result<(), StoreError> {
+        self.sync()?;
+        let mut header = self.header.clone();
+        for number in 1..self.header.generation {
+            let (block, _) = read_segment::<B>(&self.dir, &self.run, number)?;
+            if block.last_step().is_some_and(|s| s > last) {
+                header.cut = Some(header.cut.map_or(last, |c| c.min(last)));
+            }
+        }
+        let mut block = self.reread()?.block;
+        block.cut(last);
+        self.restart(header, &block)
+    }
+
+    fn reread(&self) -> Result<Live<B>, StoreError> {
+        read_log::<B>(&self.dir, &self.run)?
+            .ok_or_else(|| StoreError::damaged(&self.log, Damage::LogHeader))
+    }
+
+    fn restart(&mut self, header: Header, block: &B) -> Result<(), StoreError> {
+        let end = start_log(&self.dir, &header, block)?;
+        self.file = open_log(&self.log).inspect_err(|_| self.poisoned = true)?;
+        self.names.renumber(block.names().to_vec());
+        self.header = header;
+        (self.end, self.acked, self.settled) = (end, end, end);
+        self.n_live = block.len();
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned { run: self.run.clone(), path: self.log.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// Puts a new log in place of the old one and gives its length.
+fn start_log<B: Block>(dir: &Path, header: &Header, block: &B) -> Result<u64, StoreError> {
+    let path = log_path(dir);
+    let header = serde_json::to_vec(header)
+        .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
+    let (mut bytes, mut records) = (Vec::new(), Vec::new());
+    frame::write(&mut bytes, 0, &header);
+    block.put_records(&mut records);
+    if !records.is_empty() {
+        frame::write(&mut bytes, 0, &records);
+    }
+    disk::replace(&path, &bytes)?;
+    Ok(bytes.len() as u64)
+}
+
+fn open_log(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new().append(true).open(path).map_err(|e| StoreError::io("open", path, e))
+}

@@ -1,0 +1,301 @@
+//! Writing one run.
+
+use crate::checkpoint::{self, CheckpointInfo, TensorView};
+use crate::chunks::{ChunkId, Chunks};
+use crate::rows::{self, RowBlock};
+use crate::tape::{Tape, TornTail};
+use crate::tensors::{self, TensorBlock, ValuesRef, n_values};
+use crate::{StoreError, disk};
+use ontogeny_core::{Clocks, Event, RunId, RunManifest, Step};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// Live rows from which a checkpoint seals, so that what is sealed lies before the place of a later resume.
+const SEAL_ROWS_AT_CHECKPOINT: usize = 1 << 18;
+/// Live rows from which an append seals.
+const SEAL_ROWS: usize = 1 << 20;
+/// Live bytes of tensors from which a checkpoint seals, and four times that for an append.
+const SEAL_BYTES_AT_CHECKPOINT: u64 = 16 << 20;
+
+/// Writes one run. At any time there is one writer of a run, in all processes together; dropping it, or the
+/// death of its process, frees the run.
+///
+/// Appended rows wait in memory. [`RunWriter::flush`] shows them to readers; [`RunWriter::sync`] and
+/// [`RunWriter::checkpoint`] acknowledge them: from then on neither `kill -9` nor a power loss takes them away.
+#[derive(Debug)]
+pub struct RunWriter {
+    dir: PathBuf,
+    manifest: RunManifest,
+    metrics: Tape<RowBlock>,
+    tensors: Tape<TensorBlock>,
+    chunks: Chunks,
+    last_chunks: Vec<ChunkId>,
+    torn: Vec<TornTail>,
+    scratch: Vec<u8>,
+    /// Freed by the operating system when the file is closed, however the process ends.
+    _lock: File,
+}
+
+pub(crate) fn manifest_path(dir: &Path) -> PathBuf {
+    dir.join("manifest.json")
+}
+
+/// Takes the lock of a run's folder, without waiting.
+pub(crate) fn lock(dir: &Path, run: &RunId) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| StoreError::io("open", &path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { run: run.clone(), path }),
+        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", &path, e)),
+    }
+}
+
+impl RunWriter {
+    pub(crate) fn open(
+        store: &Path,
+        dir: PathBuf,
+        manifest: RunManifest,
+        lock: File,
+    ) -> Result<Self, StoreError> {
+        let run = &manifest.run;
+        disk::remove_leftovers(&dir)?;
+        disk::remove_leftovers(&dir.join("checkpoints"))?;
+        let (metrics, torn_metrics) = Tape::open(&dir, run).map_err(|e| e.of_run(run))?;
+        let (tensors, torn_tensors) = Tape::open(&dir, run).map_err(|e| e.of_run(run))?;
+        Ok(Self {
+            dir,
+            metrics,
+            tensors,
+            chunks: Chunks::new(store),
+            last_chunks: Vec::new(),
+            torn: torn_metrics.into_iter().chain(torn_tensors).collect(),
+            scratch: Vec::new(),
+            manifest,
+            _lock: lock,
+        })
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunId {
+        &self.manifest.run
+    }
+
+    /// The folder of the run.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The manifest as it is on disk.
+    pub fn manifest(&self) -> &RunManifest {
+        &self.manifest
+    }
+
+    /// What a crash had left unfinished and opening has cut; nothing in it was ever acknowledged.
+    pub fn torn_tails(&self) -> &[TornTail] {
+        &self.torn
+    }
+
+    /// Appends readings `(name, unit, value)` of one step. NaN and infinities are kept bit for bit.
+    ///
+    /// A second reading of a name at a step replaces the first when read.
+    ///
+    /// # Errors
+    /// [`StoreError::UnitChanged`] if a name came with another unit before; then none of these readings is
+    /// kept. [`StoreError::Full`] and the like if gathered rows cannot be written: they stay in memory.
+    pub fn append(
+        &mut self,
+        step: Step,
+        clocks: Clocks,
+        readings: &[(&str, &str, f64)],
+    ) -> Result<(), StoreError> {
+        self.scratch.clear();
+        for (name, unit, value) in readings {
+            let number = self.metrics.number(name, unit)?;
+            self.scratch.extend_from_slice(&number.to_le_bytes());
+            self.scratch.extend_from_slice(&value.to_le_bytes());
+        }
+        let rows = &self.scratch;
+        self.metrics.append(readings.len(), |out| rows::put_rows(out, step, clocks, rows))?;
+        if self.metrics.n_live() >= SEAL_ROWS { self.seal() } else { Ok(()) }
+    }
+
+    /// Appends a vector-valued reading in single precision, row-major.
+    ///
+    /// # Errors
+    /// As [`RunWriter::append`].
+    ///
+    /// # Panics
+    /// If the shape does not hold as many values as are given.
+    pub fn append_tensor(
+        &mut self,
+        step: Step,
+        name: &str,
+        unit: &str,
+        shape: &[usize],
+        values: &[f32],
+    ) -> Result<(), StoreError> {
+        self.append_values(step, name, unit, shape, values.len(), ValuesRef::F32(values))
+    }
+
+    /// Appends a vector-valued reading in double precision, row-major.
+    ///
+    /// # Errors
+    /// As [`RunWriter::append`].
+    ///
+    /// # Panics
+    /// If the shape does not hold as many values as are given.
+    pub fn append_tensor_f64(
+        &mut self,
+        step: Step,
+        name: &str,
+        unit: &str,
+        shape: &[usize],
+        values: &[f64],
+    ) -> Result<(), StoreError> {
+        self.append_values(step, name, unit, shape, values.len(), ValuesRef::F64(values))
+    }
+
+    fn append_values(
+        &mut self,
+        step: Step,
+        name: &str,
+        unit: &str,
+        shape: &[usize],
+        n: usize,
+        values: ValuesRef<'_>,
+    ) -> Result<(), StoreError> {
+        assert!(
+            n_values(shape) == Some(n),
+            "reading {name} at step {step}: {n} values do not fit shape {shape:?}"
+        );
+        let number = self.tensors.number(name, unit)?;
+        self.tensors.append(1, |out| tensors::put_tensor(out, step, number, shape, values))?;
+        if self.tensors.live_bytes() >= 4 * SEAL_BYTES_AT_CHECKPOINT {
+            self.tensors.seal()?;
+        }
+        Ok(())
+    }
+
+    /// Shows everything appended to readers. It survives the death of this process, but not a power loss.
+    ///
+    /// # Errors
+    /// If the log cannot be written; the rows stay in memory.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        self.metrics.flush()?;
+        self.tensors.flush()
+    }
+
+    /// Acknowledges everything appended: when this returns, it is on disk.
+    ///
+    /// # Errors
+    /// If it is not; after a failed fsync the writer refuses further work ([`StoreError::Poisoned`]).
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.metrics.sync()?;
+        self.tensors.sync()
+    }
+
+    /// Stores the exact state at `step` and acknowledges it, and with it everything appended so far.
+    ///
+    /// # Errors
+    /// If it cannot be written; then there is no checkpoint at this step, or the one that was there.
+    ///
+    /// # Panics
+    /// If the shape of a tensor does not fit its bytes.
+    pub fn checkpoint(
+        &mut self,
+        step: Step,
+        tensors: &[TensorView<'_>],
+        extra: serde_json::Value,
+    ) -> Result<CheckpointInfo, StoreError> {
+        // Who resumes here relies on the rows before it.
+        self.sync()?;
+        let info = checkpoint::write(
+            &self.dir,
+            &mut self.chunks,
+            &mut self.last_chunks,
+            step,
+            tensors,
+            extra,
+        )?;
+        if self.metrics.n_live() >= SEAL_ROWS_AT_CHECKPOINT {
+            self.metrics.seal()?;
+        }
+        if self.tensors.live_bytes() >= SEAL_BYTES_AT_CHECKPOINT {
+            self.tensors.seal()?;
+        }
+        Ok(info)
+    }
+
+    /// Steps that have a checkpoint, in order.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed.
+    pub fn checkpoints(&self) -> Result<Vec<Step>, StoreError> {
+        checkpoint::steps(&self.dir)
+    }
+
+    /// Replaces the events of the run, durably.
+    ///
+    /// # Errors
+    /// If they cannot be written; then the old ones stay.
+    pub fn write_events(&mut self, events: &[Event]) -> Result<(), StoreError> {
+        crate::events::write(&self.dir, &self.manifest.run, events)
+    }
+
+    /// Replaces the manifest, durably.
+    ///
+    /// # Errors
+    /// If it cannot be written; then the old one stays.
+    ///
+    /// # Panics
+    /// If the manifest is that of another run.
+    pub fn set_manifest(&mut self, manifest: &RunManifest) -> Result<(), StoreError> {
+        assert!(
+            manifest.run == self.manifest.run,
+            "the manifest of {} was given to the writer of {}",
+            manifest.run,
+            self.manifest.run
+        );
+        disk::replace_json(&manifest_path(&self.dir), manifest)?;
+        self.manifest = manifest.clone();
+        Ok(())
+    }
+
+    /// Turns the live logs into Parquet segments. Done by itself when much has gathered; call it when a run
+    /// ends, so that every tool finds all of its rows.
+    ///
+    /// # Errors
+    /// If a segment cannot be written; the rows stay in the log.
+    pub fn seal(&mut self) -> Result<(), StoreError> {
+        self.metrics.seal().map_err(|e| e.of_run(&self.manifest.run))?;
+        self.tensors.seal().map_err(|e| e.of_run(&self.manifest.run))
+    }
+
+    /// Forgets rows, vector-valued readings and checkpoints after `last`, for a run that goes on from there and
+    /// will record them again. Events stay until they are replaced.
+    ///
+    /// Sealed segments are not changed: what is void in them is noted, and left out by [`crate::RunReader`].
+    ///
+    /// # Errors
+    /// If the logs cannot be read or replaced.
+    pub fn truncate_after(&mut self, last: Step) -> Result<(), StoreError> {
+        let run = &self.manifest.run;
+        // Checkpoints first: one without the rows before it would break a promise, rows without one do not.
+        checkpoint::truncate_after(&self.dir, last)?;
+        self.metrics.truncate_after(last).map_err(|e| e.of_run(run))?;
+        self.tensors.truncate_after(last).map_err(|e| e.of_run(run))
+    }
+}
+
+impl Drop for RunWriter {
+    fn drop(&mut self) {
+        // Best effort: what was not synced was not acknowledged, but there is no reason to lose it.
+        let _ = self.flush();
+    }
+}
