@@ -17,6 +17,9 @@ pub enum ProbeError {
     /// A number that must be finite is not.
     #[error("measure {what}: it is not finite")]
     NonFinite { what: String },
+    /// The quantity has no value on this data, e.g. a cosine with a zero vector.
+    #[error("measure {what}: it is undefined here")]
+    Undefined { what: String },
     /// An index points outside the table it belongs to.
     #[error("read {what}: index {index} of {len}")]
     Index { what: String, index: usize, len: usize },

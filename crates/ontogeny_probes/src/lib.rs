@@ -9,15 +9,35 @@
 //! reading has the same bits on every machine that has a fused multiply-add, and on any number of threads.
 
 mod error;
+mod excluded;
+mod fourier;
+mod lanes;
+mod loss_history;
+mod matmul;
+mod neurons;
 mod observation;
 mod probe;
 mod probe_set;
 pub mod probes;
 mod readings;
+mod scores;
+mod shared;
+mod singular;
+mod spectrum;
+mod trig_logits;
 
 pub use error::ProbeError;
+pub use fourier::{FourierBasis, gini, top_power_share};
+pub use loss_history::{EARLY_STEPS, SpectralFeature, spectral_feature};
+pub use neurons::NeuronBlocks;
 pub use observation::{EvalSet, Group, Matrix, ModularGrid, Observation, ParamView, Tap};
 pub use probe::{Output, Probe, ProbeEntry, ProbeSpec};
 pub use probe_set::ProbeSet;
-pub use probes::{probe, probes};
+pub use probes::{
+    probe, probes,
+    slingshots::{Slingshot, find_slingshots},
+};
 pub use readings::{Reading, Readings, Reason, VectorReading};
+pub use scores::{MeanScore, Scores};
+pub use singular::{effective_rank, singular_values};
+pub use spectrum::{embedding_norms, output_norms};

@@ -1,6 +1,6 @@
 //! What a probe may look at: plain host arrays that the trainer copied out at one step.
 
-use crate::ProbeError;
+use crate::{ProbeError, shared::Shared};
 use ontogeny_core::Step;
 
 /// One parameter tensor.
@@ -62,9 +62,9 @@ pub struct ModularGrid<'a> {
 
 /// What a probe may look at. It gets a shared reference to copies, so it cannot change the run.
 ///
-/// Start from [`Observation::new`] and fill in what there is.
+/// Start from [`Observation::new`] and fill in what there is; what probes have in common is computed once for
+/// each observation, so it must not be changed after the first of them has looked.
 #[derive(Debug)]
-#[non_exhaustive]
 pub struct Observation<'a> {
     /// When.
     pub step: Step,
@@ -82,6 +82,7 @@ pub struct Observation<'a> {
     pub sets: Vec<EvalSet<'a>>,
     /// Present if the set `grid` is the whole table of a modular operation.
     pub modular: Option<ModularGrid<'a>>,
+    pub(crate) shared: Shared,
 }
 
 impl<'a> Observation<'a> {
@@ -96,6 +97,7 @@ impl<'a> Observation<'a> {
             train_loss: f64::NAN,
             sets: Vec::new(),
             modular: None,
+            shared: Shared::default(),
         }
     }
 
@@ -249,7 +251,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-fn fits(what: &str, expected: usize, found: usize) -> Result<(), ProbeError> {
+pub(crate) fn fits(what: &str, expected: usize, found: usize) -> Result<(), ProbeError> {
     if expected == found {
         Ok(())
     } else {

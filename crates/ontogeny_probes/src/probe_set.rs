@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// # Examples
 /// ```
 /// use ontogeny_probes::{Observation, ProbeSet, Readings};
-/// let mut set = ProbeSet::named(["weight_norms"])?;
+/// let mut set = ProbeSet::named(["set_loss", "weight_norms"])?;
 /// let mut readings = Readings::new();
 /// set.measure(&Observation::new(ontogeny_core::Step(0)), &mut readings);
 /// // Nothing could be seen, so there are reasons and no numbers.

@@ -2,12 +2,36 @@
 
 use crate::{ProbeEntry, ProbeError};
 
+pub mod embedding_spectrum;
+pub mod key_frequencies;
+pub mod progress_measures;
+pub mod set_loss;
+pub mod skill_losses;
+pub mod slingshots;
 pub mod weight_norms;
 
 /// Every probe, in the order in which [`crate::ProbeSet::all`] runs them.
+const PROBES: &[ProbeEntry] = &[
+    ProbeEntry { spec: set_loss::SPEC, make: || Box::<set_loss::SetLoss>::default() },
+    ProbeEntry { spec: skill_losses::SPEC, make: || Box::<skill_losses::SkillLosses>::default() },
+    ProbeEntry { spec: weight_norms::SPEC, make: || Box::<weight_norms::WeightNorms>::default() },
+    ProbeEntry {
+        spec: embedding_spectrum::SPEC,
+        make: || Box::<embedding_spectrum::EmbeddingSpectrum>::default(),
+    },
+    ProbeEntry {
+        spec: key_frequencies::SPEC,
+        make: || Box::<key_frequencies::KeyFrequencies>::default(),
+    },
+    ProbeEntry {
+        spec: progress_measures::SPEC,
+        make: || Box::<progress_measures::ProgressMeasures>::default(),
+    },
+    ProbeEntry { spec: slingshots::SPEC, make: || Box::<slingshots::Slingshots>::default() },
+];
+
+/// Every probe, in the order in which [`crate::ProbeSet::all`] runs them.
 pub fn probes() -> &'static [ProbeEntry] {
-    const PROBES: &[ProbeEntry] =
-        &[ProbeEntry { spec: weight_norms::SPEC, make: || Box::new(weight_norms::WeightNorms) }];
     PROBES
 }
 

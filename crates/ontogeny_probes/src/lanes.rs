@@ -1,0 +1,136 @@
+//! Arithmetic in a fixed number of lanes: fast where the machine has AVX2 and FMA, and the same bits elsewhere.
+//!
+//! The compiler may not reorder a floating-point sum, so a sum that is to use vector registers must be
+//! written as several sums. Their number is fixed here, not taken from the machine, and products are fused
+//! explicitly; so the result does not depend on which instructions ran.
+#![expect(clippy::inline_always, reason = "a kernel is compiled with the features of its caller")]
+
+/// Lanes of every `f64` sum.
+pub(crate) const LANES: usize = 8;
+
+/// Runs `kernel` compiled for the best instructions that this machine has.
+#[inline]
+pub(crate) fn dispatch<R>(kernel: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(kernel)
+}
+
+/// Adds up the lanes in a fixed order.
+#[inline(always)]
+pub(crate) fn total(lanes: [f64; LANES]) -> f64 {
+    let four: [f64; 4] = std::array::from_fn(|i| lanes[i] + lanes[i + 4]);
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// The inner product of two vectors of one length, accumulated in `f64`.
+pub(crate) fn dot(x: &[f32], y: &[f32]) -> f64 {
+    assert_eq!(x.len(), y.len(), "dot takes two vectors of one length");
+    dispatch(
+        #[inline(always)]
+        || dot_kernel(x, y),
+    )
+}
+
+#[inline(always)]
+fn dot_kernel(x: &[f32], y: &[f32]) -> f64 {
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    let mut sums = [[0.0; LANES]; 2];
+    for (i, (x, y)) in xs.iter().zip(ys).enumerate() {
+        let sum = &mut sums[i % 2];
+        for l in 0..LANES {
+            sum[l] = f64::from(x[l]).mul_add(f64::from(y[l]), sum[l]);
+        }
+    }
+    let rest: f64 = x_rest.iter().zip(y_rest).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+    total(std::array::from_fn(|l| sums[0][l] + sums[1][l])) + rest
+}
+
+/// The inner product of two `f64` vectors of one length, to be inlined into a kernel.
+#[inline(always)]
+pub(crate) fn dot_f64(x: &[f64], y: &[f64]) -> f64 {
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    let mut sum = [0.0; LANES];
+    for (x, y) in xs.iter().zip(ys) {
+        for l in 0..LANES {
+            sum[l] = x[l].mul_add(y[l], sum[l]);
+        }
+    }
+    let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
+    total(sum) + rest
+}
+
+/// `exp(x)` for `x <= 0`, to 2 units in the last place; below -708 it is 0, and NaN stays NaN.
+///
+/// Cody and Waite's reduction by multiples of ln 2, then the Taylor polynomial of degree 12 on
+/// |r| <= ln 2 / 2, whose remainder is 2e-16.
+#[inline(always)]
+pub(crate) fn exp(x: [f64; LANES]) -> [f64; LANES] {
+    /// 1.5 * 2^52: adding it leaves the nearest integer in the low bits.
+    const MAGIC: f64 = 6_755_399_441_055_744.0;
+    const LN2_HI: f64 = 6.931_471_803_691_238e-1;
+    const LN2_LO: f64 = 1.908_214_929_270_587_7e-10;
+    /// 1/12!, 1/11!, ..., 1/2!, 1, 1.
+    const TAYLOR: [f64; 13] = [
+        1.0 / 479_001_600.0,
+        1.0 / 39_916_800.0,
+        1.0 / 3_628_800.0,
+        1.0 / 362_880.0,
+        1.0 / 40_320.0,
+        1.0 / 5_040.0,
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    ];
+    let mut r = [0.0; LANES];
+    let mut scale = [0.0; LANES];
+    for l in 0..LANES {
+        // Written so that NaN passes.
+        let x = if x[l] < -708.0 { -708.0 } else { x[l] };
+        let shifted = x.mul_add(std::f64::consts::LOG2_E, MAGIC);
+        let n = shifted - MAGIC;
+        r[l] = n.mul_add(-LN2_LO, n.mul_add(-LN2_HI, x));
+        scale[l] = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
+    }
+    let mut e = [TAYLOR[0]; LANES];
+    for c in &TAYLOR[1..] {
+        for l in 0..LANES {
+            e[l] = e[l].mul_add(r[l], *c);
+        }
+    }
+    for l in 0..LANES {
+        e[l] = if x[l] < -708.0 { 0.0 } else { e[l] * scale[l] };
+    }
+    e
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponential_is_right_to_two_units_in_the_last_place() {
+        for i in 0..100_000 {
+            let x = -708.0 * f64::from(i) / 100_000.0;
+            let [e, ..] = exp([x; LANES]);
+            assert!((e / x.exp() - 1.0).abs() < 4.5e-16, "exp({x}) = {e}, not {}", x.exp());
+        }
+        assert_eq!(
+            exp([0.0, -1e3, f64::NEG_INFINITY, 0.0, 0.0, 0.0, 0.0, 0.0])[..3],
+            [1.0, 0.0, 0.0]
+        );
+        assert!(exp([f64::NAN; LANES])[0].is_nan());
+    }
+
+    #[test]
+    fn the_inner_product_is_that_of_a_plain_loop() {
+        for n in [0, 1, 7, 8, 9, 100] {
+            let x: Vec<f32> = (0..n).map(|i| i as f32 - 3.0).collect();
+            let y: Vec<f32> = (0..n).map(|i| 0.5 * i as f32).collect();
+            let naive: f64 = (0..n).map(|i| (f64::from(i) - 3.0) * 0.5 * f64::from(i)).sum();
+            assert_eq!(dot(&x, &y), naive);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A modular network made by hand: its logits are a sum of `scale cos(w_k (a + b - c))` over chosen frequencies.
+
+use ontogeny_core::Step;
+use ontogeny_core::random::Philox;
+use ontogeny_probes::{EvalSet, Group, ModularGrid, Observation, ParamView, Tap};
+
+/// Everything an observation of the network borrows.
+#[derive(Debug)]
+pub(crate) struct HandMade {
+    pub(crate) p: usize,
+    pub(crate) d_mlp: usize,
+    pub(crate) logits: Vec<f32>,
+    pub(crate) targets: Vec<u32>,
+    pub(crate) activations: Vec<f32>,
+    pub(crate) is_train: Vec<bool>,
+    pub(crate) train: Vec<u32>,
+    pub(crate) test: Vec<u32>,
+    tensors: Vec<(&'static str, Vec<usize>, Vec<f32>)>,
+    grads: Vec<f32>,
+    update: Vec<f32>,
+    previous_update: Vec<f32>,
+}
+
+impl HandMade {
+    /// Logits from `keys`, with independent noise of size `noise` on logits, activations and weights.
+    pub(crate) fn new(
+        p: usize,
+        d_model: usize,
+        d_mlp: usize,
+        keys: &[usize],
+        scale: f64,
+        noise: f64,
+    ) -> Self {
+        let cos =
+            |k: usize, x: usize| (std::f64::consts::TAU * (k * x % p) as f64 / p as f64).cos();
+        let draws = |stream: &str| Philox::new(1, stream).at(0);
+        let mut logits = Vec::with_capacity(p * p * p);
+        let mut targets = Vec::with_capacity(p * p);
+        let mut activations = Vec::with_capacity(p * p * d_mlp);
+        let (of_logits, of_neurons) = (draws("logits"), draws("neurons"));
+        for a in 0..p {
+            for b in 0..p {
+                targets.push(((a + b) % p) as u32);
+                for c in 0..p {
+                    let clean: f64 = keys.iter().map(|&k| cos(k, a + b + p - c)).sum();
+                    let at = logits.len() as u64;
+                    logits.push((scale * clean + noise * of_logits.normal(at)) as f32);
+                }
+                for n in 0..d_mlp {
+                    let at = activations.len() as u64;
+                    let k = keys[n % keys.len()];
+                    let clean = cos(k, a + n) + cos(k, b + n) + noise * of_neurons.normal(at);
+                    activations.push(clean.max(0.0) as f32);
+                }
+            }
+        }
+        let split = draws("split").permutation(p * p);
+        let n_train = 45 * p * p / 100;
+        let mut is_train = vec![false; p * p];
+        split[..n_train].iter().for_each(|&i| is_train[i as usize] = true);
+        let group =
+            |of: bool| (0..(p * p) as u32).filter(|&i| is_train[i as usize] == of).collect();
+        let weights = draws("weights");
+        let tensor = |name, shape: [usize; 2], address: u64| {
+            let n = (shape[0] * shape[1]) as u64;
+            let at = |i: u64| (0.1 * weights.normal(address << 32 | i)) as f32;
+            (name, shape.to_vec(), (0..n).map(at).collect::<Vec<f32>>())
+        };
+        let tensors = vec![
+            tensor("embed.tokens", [p + 1, d_model], 0),
+            tensor("blocks.0.attn.w", [4 * d_model, d_model], 1),
+            tensor("blocks.0.mlp.w_in", [d_model, d_mlp], 2),
+            tensor("blocks.0.mlp.w_out", [d_mlp, d_model], 3),
+            tensor("unembed.w", [d_model, p], 4),
+        ];
+        let n_params: usize = tensors.iter().map(|(.., values)| values.len()).sum();
+        let flat = |address: u64| {
+            (0..n_params as u64).map(|i| weights.normal(address << 32 | i) as f32).collect()
+        };
+        Self {
+            p,
+            d_mlp,
+            logits,
+            targets,
+            activations,
+            train: group(true),
+            test: group(false),
+            is_train,
+            tensors,
+            grads: flat(5),
+            update: flat(6),
+            previous_update: flat(7),
+        }
+    }
+
+    /// Puts `bad` into every table, and into the logits at every target.
+    #[allow(dead_code, reason = "not every file that includes this one spoils its network")]
+    pub(crate) fn spoil(&mut self, bad: f32) {
+        let tables = self.tensors.iter_mut().map(|(.., values)| values);
+        let others = [&mut self.activations, &mut self.grads, &mut self.update];
+        tables.chain(others).for_each(|table| table[1] = bad);
+        for (row, &target) in self.logits.chunks_mut(self.p).zip(&self.targets) {
+            row[target as usize] = bad;
+        }
+    }
+
+    /// What a trainer would show of it.
+    pub(crate) fn observe(&self, step: u64) -> Observation<'_> {
+        let mut o = Observation::new(Step(step));
+        o.params = self
+            .tensors
+            .iter()
+            .map(|(name, shape, values)| ParamView { name, shape, values })
+            .collect();
+        o.grads = Some(&self.grads);
+        o.update = Some(&self.update);
+        o.previous_update = Some(&self.previous_update);
+        o.train_loss = 1.0;
+        o.sets = vec![EvalSet {
+            name: "grid",
+            n_classes: self.p,
+            logits: &self.logits,
+            targets: &self.targets,
+            taps: vec![Tap {
+                name: "blocks.0.mlp.post",
+                width: self.d_mlp,
+                values: &self.activations,
+            }],
+            groups: vec![
+                Group { name: "train", members: &self.train },
+                Group { name: "test", members: &self.test },
+                Group { name: "skill.0", members: &self.test },
+            ],
+        }];
+        o.modular = Some(ModularGrid { p: self.p, is_train: &self.is_train });
+        o
+    }
+}
