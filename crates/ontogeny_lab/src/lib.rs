@@ -1,1 +1,26 @@
 //! Conducts: studies, forks, paired controls, sweeps, design.
+//!
+//! A [`RunPlan`] says what to do, a [`Conductor`] does it and keeps it, many at once where asked. A run can be
+//! stopped at any reading and goes on bit for bit; a fork starts from its parent's exact state at any step, and
+//! no effect of a fork is reported before [`Conductor::verify_control`] has shown that the same fork without
+//! the change is the parent.
+
+mod conductor;
+mod draw;
+mod error;
+mod fork;
+mod grid;
+pub mod interventions;
+mod observe;
+mod plan;
+mod record;
+mod sealing;
+pub mod studies;
+mod watch;
+
+pub use conductor::{Conductor, Live, Observer, Unobserved, versions};
+pub use error::LabError;
+pub use fork::{config_of, state_at};
+pub use plan::{ForkPlan, RunPlan, StopRule};
+pub use record::RunRecord;
+pub use watch::{Progress, Unwatched, Watch};

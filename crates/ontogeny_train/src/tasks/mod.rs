@@ -79,6 +79,12 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         &[]
     }
 
+    /// The rate at which each group of the first evaluation set is met in training, where that is known: the
+    /// expected loss of a batch is then known exactly.
+    fn group_rates(&self) -> Option<&[f64]> {
+        None
+    }
+
     /// The modular-arithmetic structure, where there is one.
     fn modular(&self) -> Option<&modular::ModularTask> {
         None

@@ -156,6 +156,7 @@ impl SparseParityConfig {
         let mut task = SparseParityTask {
             config: self.clone(),
             cumulative: cumulative.collect(),
+            probabilities: self.probabilities(),
             masks,
             stream: Philox::new(data_seed, "parity.batches"),
             eval: Vec::new(),
@@ -181,6 +182,7 @@ impl SparseParityConfig {
 pub struct SparseParityTask {
     config: SparseParityConfig,
     cumulative: Vec<f64>,
+    probabilities: Vec<f64>,
     masks: Vec<u64>,
     stream: Philox,
     eval: Vec<EvalSet>,
@@ -219,6 +221,10 @@ impl Task for SparseParityTask {
 
     fn eval_sets(&self) -> &[EvalSet] {
         &self.eval
+    }
+
+    fn group_rates(&self) -> Option<&[f64]> {
+        Some(&self.probabilities)
     }
 }
 

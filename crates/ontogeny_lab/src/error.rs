@@ -1,0 +1,68 @@
+//! What can go wrong while a study is conducted.
+
+use ontogeny_core::{RunId, Step};
+
+/// A study, run or fork that cannot be conducted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages name every field")]
+pub enum LabError {
+    /// Asked to stop: everything so far is kept.
+    #[error("stopped by request; the same command goes on from here")]
+    Stopped,
+    /// A study nobody has.
+    #[error("no study called {name}{}", suggestion.map(|s| format!("; did you mean {s}?")).unwrap_or_default())]
+    UnknownStudy { name: String, suggestion: Option<&'static str> },
+    /// The store holds a run of this name that was made differently.
+    #[error(
+        "run {run} is in the store with another {what}; choose another store or seed, or remove its folder"
+    )]
+    RunDiffers { run: RunId, what: &'static str },
+    /// A step that a run never reached.
+    #[error("run {run} has no step {step}: it ended at step {last}")]
+    NoSuchStep { run: RunId, step: Step, last: Step },
+    /// A run that is still open cannot be forked at a step it has not reached.
+    #[error("run {run} has no checkpoint at or before step {step}")]
+    NoCheckpoint { run: RunId, step: Step },
+    /// A control fork that does not reproduce its parent: no effect may be reported.
+    #[error("control fork of {run} at step {fork} differs from its parent first at step {step}")]
+    ControlDiffers { run: RunId, fork: Step, step: Step },
+    /// A saved configuration that this version cannot read.
+    #[error("read the configuration of run {run}")]
+    Config {
+        run: RunId,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The trainer refused.
+    #[error("train run {run}")]
+    Train {
+        run: RunId,
+        #[source]
+        source: ontogeny_train::TrainError,
+    },
+    /// The configuration of a study or fork is out of range.
+    #[error("configure")]
+    Configure {
+        #[source]
+        source: ontogeny_train::TrainError,
+    },
+    /// A probe nobody has.
+    #[error("choose probes")]
+    Probe {
+        #[source]
+        source: ontogeny_probes::ProbeError,
+    },
+    /// The engine cannot be made.
+    #[error("start the engine")]
+    Engine {
+        #[source]
+        source: ontogeny_engine::EngineError,
+    },
+    /// The store refused.
+    #[error("keep the results")]
+    Store {
+        #[from]
+        source: ontogeny_store::StoreError,
+    },
+}

@@ -1,0 +1,51 @@
+//! Shows a network to the probes: runs the evaluation sets forward and hands out copies.
+
+use ontogeny_engine::Outputs;
+use ontogeny_probes::{EvalSet, Group, ModularGrid, Observation, ParamView, ProbeSet, Readings, Tap};
+use ontogeny_train::{TrainError, Trainer};
+
+/// Evaluates `trainer` and lets `probes` write to `out`. The trainer is only read (law 1).
+pub(crate) fn observe(
+    trainer: &Trainer,
+    train_loss: f64,
+    probes: &mut ProbeSet,
+    out: &mut Readings,
+) -> Result<(), TrainError> {
+    if probes.names().next().is_none() {
+        return Ok(());
+    }
+    let task = trainer.task();
+    let sets = task.eval_sets();
+    let outputs: Vec<Outputs> =
+        (0..sets.len()).map(|i| trainer.evaluate(i, task.taps())).collect::<Result<_, _>>()?;
+    let state = trainer.state();
+    let layout = trainer.layout();
+    let mut seen = Observation::new(state.step);
+    seen.train_loss = train_loss;
+    seen.params = (layout.iter())
+        .map(|(range, spec)| ParamView { name: &spec.name, shape: &spec.shape, values: &state.params[range] })
+        .collect();
+    seen.sets = (sets.iter().zip(&outputs))
+        .map(|(set, output)| EvalSet {
+            name: set.name,
+            n_classes: output.logits.cols,
+            logits: &output.logits.values,
+            targets: &set.batch.targets,
+            taps: (output.taps.iter())
+                .map(|(name, t)| Tap { name, width: t.cols, values: &t.values })
+                .collect(),
+            groups: set.groups.iter().map(|(name, members)| Group { name, members }).collect(),
+        })
+        .collect();
+    seen.modular = task.modular().map(|m| ModularGrid { p: m.p as usize, is_train: &m.is_train });
+    probes.measure(&seen, out);
+    if let (Some(rates), Some(set)) = (task.group_rates(), sets.first()) {
+        // The loss a fresh batch has on average, without the noise of a batch.
+        let losses = set.groups.iter().map(|(name, _)| out.scalar(&format!("{name}.loss")));
+        if let Some(losses) = losses.collect::<Option<Vec<f64>>>() {
+            let expected = losses.iter().zip(rates).map(|(l, r)| l * r).sum();
+            out.push("mixture.loss", "nats", expected);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! A finished run as the analyses see it.
+
+use ontogeny_core::{Event, Prefix, RunId, RunManifest, RunStatus, Series, Step, StopReason};
+use std::collections::BTreeMap;
+
+/// Manifest, series and events of a run that is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRecord {
+    /// What the run was.
+    pub manifest: RunManifest,
+    /// Its scalar series by name.
+    pub series: BTreeMap<String, Series>,
+    /// Its events, seen or censored, one per rule.
+    pub events: Vec<Event>,
+}
+
+impl RunRecord {
+    /// Its name.
+    pub fn id(&self) -> &RunId {
+        &self.manifest.run
+    }
+
+    /// The event called `name`, seen or not.
+    pub fn event(&self, name: &str) -> Option<&Event> {
+        self.events.iter().find(|e| e.name == name)
+    }
+
+    /// The first step at which the event called `name` was seen.
+    pub fn time(&self, name: &str) -> Option<Step> {
+        self.event(name)?.when.seen_at()
+    }
+
+    /// Whether the run ended because something was not finite.
+    pub fn diverged(&self) -> bool {
+        matches!(self.manifest.status, RunStatus::Done { reason: StopReason::Diverged { .. } })
+    }
+
+    /// The value of a series at a step, or the last one before it.
+    pub fn value(&self, series: &str, step: Step) -> Option<f64> {
+        Some(self.series.get(series)?.at_or_before(step)?.value)
+    }
+
+    /// What a forecaster may see of the run at `cutoff`.
+    pub fn prefix(&self, cutoff: Step) -> Prefix {
+        prefix_of(self.id(), &self.series, cutoff)
+    }
+}
+
+/// A prefix over everything but the costs, which differ from machine to machine.
+pub(crate) fn prefix_of(run: &RunId, series: &BTreeMap<String, Series>, cutoff: Step) -> Prefix {
+    let science = series.values().filter(|s| !s.name.starts_with("cost."));
+    Prefix::cut(run.clone(), cutoff, science)
+}

@@ -1,0 +1,347 @@
+//! Forecasts sealed while a run is live, and judged when it is over.
+
+use crate::conductor::{Conductor, Live, Observer};
+use crate::{LabError, RunRecord};
+use ontogeny_analysis::forecasters::{
+    NamedFitted, NotFitted, Query, Theory, TrainingRun, fit_baselines,
+};
+use ontogeny_analysis::scores::judge;
+use ontogeny_core::{
+    Direction, Forecast, LedgerBody, LedgerEntry, Observed, Outcome, Predictive, Prefix, RunId, Score,
+    ScoringRule, Step, Target,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Hyper-parameters of a run as numbers.
+pub type Features = BTreeMap<String, f64>;
+
+/// A finished run in the form in which theories are fitted to it.
+pub(crate) fn training_run(record: &RunRecord, features: Features) -> TrainingRun {
+    TrainingRun {
+        run: record.id().clone(),
+        cell: record.manifest.cell.clone(),
+        features,
+        series: record.series.values().filter(|s| !s.name.starts_with("cost.")).cloned().collect(),
+        events: record.events.clone(),
+    }
+}
+
+/// A registered question: one target at one cutoff, with everybody who answers it.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// What is asked, and when.
+    pub query: Query,
+    /// The property the target stands for.
+    pub property: String,
+    /// The family over which multiple testing is corrected.
+    pub family: String,
+    /// Theories that answer.
+    pub theories: Vec<NamedFitted>,
+    /// Baselines that answer alongside (law 6).
+    pub baselines: Vec<NamedFitted>,
+    /// Who could not be fitted, and why.
+    pub missing: Vec<NotFitted>,
+}
+
+impl Question {
+    /// Fits theories and all baselines to `runs`; who cannot be fitted is named in `missing`.
+    pub(crate) fn fit(
+        property: &str,
+        family: &str,
+        query: Query,
+        theories: &[Box<dyn Theory>],
+        runs: &[TrainingRun],
+    ) -> Self {
+        let (baselines, mut missing) = fit_baselines(runs, &query);
+        let mut fitted = Vec::new();
+        for theory in theories {
+            match theory.fit(runs, &query) {
+                Ok(f) => fitted.push((theory.spec().name.to_owned(), f)),
+                Err(e) => missing.push(e),
+            }
+        }
+        let (property, family) = (property.to_owned(), family.to_owned());
+        Self { query, property, family, theories: fitted, baselines, missing }
+    }
+
+    /// The last part of a forecast's name.
+    fn slug(&self) -> String {
+        let target = match &self.query.target {
+            Target::EventTime { event, .. } => event.clone(),
+            Target::Value { series, at, .. } => format!("{series}[{at}]"),
+            Target::ForkEffect { intervention, outcome } => format!("{outcome}|{intervention}"),
+        };
+        format!("{target}@{}", self.query.cutoff.name)
+    }
+
+    fn rule(&self) -> ScoringRule {
+        match self.query.target {
+            Target::EventTime { .. } => ScoringRule::IntegratedBrier,
+            _ => ScoringRule::Crps,
+        }
+    }
+
+    /// Whether it is too late to ask: the target is known, or may already have happened.
+    fn is_moot(&self, live: &Live<'_>) -> bool {
+        match &self.query.target {
+            Target::EventTime { event, horizon } => {
+                let seen = live.events.iter().any(|e| &e.name == event);
+                let reached = self.query.rule.as_ref().is_some_and(|rule| {
+                    let last = live.series.get(&rule.series).and_then(|s| s.last()).map(|p| p.value);
+                    last.is_some_and(|v| match rule.direction {
+                        Direction::Rising => v >= rule.level,
+                        Direction::Falling => v <= rule.level,
+                    })
+                });
+                seen || reached || live.step >= *horizon
+            }
+            Target::Value { at, .. } => live.step >= *at,
+            Target::ForkEffect { .. } => false,
+        }
+    }
+}
+
+/// What the ledger holds, by forecast.
+#[derive(Debug, Default)]
+pub(crate) struct Registered {
+    /// Forecasts by their name.
+    pub forecasts: BTreeMap<String, Forecast>,
+    /// Outcomes by forecast.
+    pub outcomes: BTreeMap<String, Outcome>,
+    /// Scores by forecast.
+    pub scores: BTreeMap<String, Score>,
+}
+
+impl Registered {
+    /// Indexes a ledger.
+    pub(crate) fn of(entries: Vec<LedgerEntry>) -> Self {
+        let mut index = Self::default();
+        for entry in entries {
+            match entry.body {
+                LedgerBody::Forecast(f) => drop(index.forecasts.insert(f.id.clone(), *f)),
+                LedgerBody::Outcome(o) => drop(index.outcomes.insert(o.forecast.clone(), o)),
+                LedgerBody::Score(s) => drop(index.scores.insert(s.forecast.clone(), s)),
+                LedgerBody::Note { .. } => {}
+            }
+        }
+        index
+    }
+}
+
+/// Seals the answers to `questions` at their cutoffs, while the run goes on, and has them judged at its end.
+#[derive(Debug)]
+pub(crate) struct Sealer<'a> {
+    conductor: Conductor<'a>,
+    questions: &'a [Question],
+    features: Features,
+    before: &'a Registered,
+    asked: BTreeSet<usize>,
+    sealed: Vec<Forecast>,
+}
+
+impl<'a> Sealer<'a> {
+    /// A sealer for one run; `before` is what the ledger held when the study began or was resumed.
+    pub(crate) fn new(
+        conductor: Conductor<'a>,
+        questions: &'a [Question],
+        features: Features,
+        before: &'a Registered,
+    ) -> Self {
+        Self { conductor, questions, features, before, asked: BTreeSet::new(), sealed: Vec::new() }
+    }
+
+    fn ask(&mut self, question: &Question, live: &Live<'_>, cutoff: Step) -> Result<(), LabError> {
+        let prefix = live.prefix(cutoff);
+        let baselines: Vec<(String, Predictive)> = (question.baselines.iter())
+            .filter_map(|(name, b)| Some((name.clone(), b.predict(&prefix, &self.features)?)))
+            .collect();
+        for (name, theory) in &question.theories {
+            let study = live.plan.study.as_ref().map_or("", |s| s.as_str());
+            let forecast = Forecast {
+                id: format!("{study}/{}/{name}/{}", live.plan.id, question.slug()),
+                property: question.property.clone(),
+                theory: theory.theory_ref(),
+                run: live.plan.id.clone(),
+                cell: live.plan.cell.clone(),
+                target: question.query.target.clone(),
+                cutoff,
+                cutoff_name: question.query.cutoff.name.clone(),
+                prefix_hash: prefix.hash().to_owned(),
+                sealed_at: live.step,
+                predictive: theory.predict(&prefix, &self.features),
+                baselines: baselines.clone(),
+                rule: question.rule(),
+                acceptance: None,
+                family: question.family.clone(),
+            };
+            if !self.before.forecasts.contains_key(&forecast.id) {
+                let body = LedgerBody::Forecast(Box::new(forecast.clone()));
+                self.conductor.ledger.append(body, self.conductor.clock)?;
+            }
+            self.sealed.push(forecast);
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Sealer<'_> {
+    fn reading(&mut self, live: &Live<'_>) -> Result<(), LabError> {
+        for (i, question) in self.questions.iter().enumerate() {
+            if self.asked.contains(&i) {
+                continue;
+            }
+            let Some(cutoff) = question.query.cutoff.step(live.events).filter(|&c| c <= live.step) else {
+                continue;
+            };
+            self.asked.insert(i);
+            if !question.is_moot(live) {
+                self.ask(question, live, cutoff)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self, record: &RunRecord) -> Result<(), LabError> {
+        let earlier = self.before.forecasts.values().filter(|f| &f.run == record.id());
+        let mut all: BTreeMap<&str, &Forecast> = earlier.map(|f| (f.id.as_str(), f)).collect();
+        all.extend(self.sealed.iter().map(|f| (f.id.as_str(), f)));
+        let open = all.into_values().filter(|f| !self.before.scores.contains_key(&f.id));
+        for forecast in open {
+            settle(self.conductor, forecast, record, self.before)?;
+        }
+        Ok(())
+    }
+}
+
+/// Enters the outcome of a forecast and its score.
+fn settle(
+    conductor: Conductor<'_>,
+    forecast: &Forecast,
+    record: &RunRecord,
+    before: &Registered,
+) -> Result<(), LabError> {
+    let Some(observed) = observed(&forecast.target, record) else { return Ok(()) };
+    let ledger = conductor.ledger;
+    let known_at = record.manifest.step;
+    let outcome = match before.outcomes.get(&forecast.id) {
+        Some(outcome) => outcome.clone(),
+        None => {
+            let outcome = Outcome { forecast: forecast.id.clone(), observed, known_at };
+            ledger.append(LedgerBody::Outcome(outcome.clone()), conductor.clock)?;
+            outcome
+        }
+    };
+    // The prefix is cut again from what the store kept; a forecast that read anything else is refused.
+    let again: Prefix = record.prefix(forecast.cutoff);
+    let score = judge(forecast, &outcome, Some(again.hash()));
+    ledger.append(LedgerBody::Score(score), conductor.clock)?;
+    Ok(())
+}
+
+/// What happened to a target, on its axis; `None` if the run cannot say.
+fn observed(target: &Target, record: &RunRecord) -> Option<Observed> {
+    match target {
+        Target::EventTime { event, horizon } => {
+            let event = record.event(event)?;
+            Some(match event.when {
+                ontogeny_core::Censoring::Interval { lo, hi } if hi <= *horizon => Observed::Event { lo, hi },
+                _ => Observed::Never { horizon: *horizon },
+            })
+        }
+        Target::Value { series, at, log } => {
+            let p = record.series.get(series)?.at_or_before(*at).filter(|p| p.step == *at)?;
+            let value = if *log { p.value.max(f64::MIN_POSITIVE).ln() } else { p.value };
+            value.is_finite().then_some(Observed::Value { value })
+        }
+        Target::ForkEffect { .. } => None,
+    }
+}
+
+/// A forecast of the paired effect of a fork, sealed before the fork is run.
+#[derive(Debug)]
+pub(crate) struct EffectClaim<'a> {
+    /// Who claims.
+    pub theory: &'a str,
+    /// The fitted theory that made it.
+    pub fitted: &'a dyn ontogeny_analysis::forecasters::Fitted,
+    /// The claim about `treated - control`.
+    pub predictive: Option<Predictive>,
+    /// What "no effect" and the other baselines claim.
+    pub baselines: Vec<(String, Predictive)>,
+}
+
+/// The fork that a claim is about.
+#[derive(Debug)]
+pub(crate) struct EffectTarget<'a> {
+    /// The study.
+    pub study: &'a str,
+    /// The fork's run.
+    pub fork: &'a RunId,
+    /// Its cell.
+    pub cell: &'a str,
+    /// The intervention.
+    pub intervention: &'a str,
+    /// The outcome.
+    pub outcome: &'a str,
+    /// The parent's readings up to the fork.
+    pub prefix: &'a Prefix,
+    /// The property.
+    pub property: &'a str,
+}
+
+/// Seals what `claim` says about `target`, unless the ledger has it; returns the forecast's name.
+pub(crate) fn seal_effect(
+    conductor: Conductor<'_>,
+    before: &Registered,
+    target: &EffectTarget<'_>,
+    claim: EffectClaim<'_>,
+) -> Result<Forecast, LabError> {
+    let step = target.prefix.cutoff();
+    let forecast = Forecast {
+        id: format!("{}/{}/{}/{}|{}@fork", target.study, target.fork, claim.theory, target.outcome, target.intervention),
+        property: target.property.to_owned(),
+        theory: claim.fitted.theory_ref(),
+        run: target.fork.clone(),
+        cell: target.cell.to_owned(),
+        target: Target::ForkEffect {
+            intervention: target.intervention.to_owned(),
+            outcome: target.outcome.to_owned(),
+        },
+        cutoff: step,
+        cutoff_name: "fork".into(),
+        prefix_hash: target.prefix.hash().to_owned(),
+        sealed_at: step,
+        predictive: claim.predictive,
+        baselines: claim.baselines,
+        rule: ScoringRule::Crps,
+        acceptance: None,
+        family: format!("{}|effects", target.outcome),
+    };
+    if !before.forecasts.contains_key(&forecast.id) {
+        conductor.ledger.append(LedgerBody::Forecast(Box::new(forecast.clone())), conductor.clock)?;
+    }
+    Ok(forecast)
+}
+
+/// Enters the observed effect of a fork and the score of a claim about it.
+pub(crate) fn settle_effect(
+    conductor: Conductor<'_>,
+    before: &Registered,
+    forecast: &Forecast,
+    effect: f64,
+    parent_prefix: &Prefix,
+    known_at: Step,
+) -> Result<(), LabError> {
+    if before.scores.contains_key(&forecast.id) {
+        return Ok(());
+    }
+    let ledger = conductor.ledger;
+    let outcome =
+        Outcome { forecast: forecast.id.clone(), observed: Observed::Value { value: effect }, known_at };
+    if !before.outcomes.contains_key(&forecast.id) {
+        ledger.append(LedgerBody::Outcome(outcome.clone()), conductor.clock)?;
+    }
+    let score = judge(forecast, &outcome, Some(parent_prefix.hash()));
+    ledger.append(LedgerBody::Score(score), conductor.clock)?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! What is trained at which tier.
+
+use super::super::Tier;
+use crate::sealing::Features;
+use ontogeny_core::{Direction, Schedule, ThresholdRule};
+use ontogeny_engine::{LanePlan, Objective};
+use ontogeny_train::models::{Activation, MlpConfig, ModelConfig};
+use ontogeny_train::tasks::TaskConfig;
+use ontogeny_train::tasks::sparse_parity::{Mixture, SparseParityConfig};
+use ontogeny_train::{OptimizerConfig, RecordPlan, RunConfig};
+
+/// Loss at which a skill counts as learned, nats: half of guessing.
+pub(super) const LEARNED: f64 = 0.5 * std::f64::consts::LN_2;
+
+/// Skills whose learning opens the three registered cutoffs.
+pub(super) const FIRST: [usize; 3] = [3, 4, 6];
+
+/// Numbers of a tier.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub n_tasks: usize,
+    pub n_bits: usize,
+    pub width: usize,
+    pub batch: usize,
+    pub horizon: u64,
+    pub probe_every: u64,
+    pub n_fit: u64,
+    pub n_test: u64,
+    pub n_forked: u64,
+    pub n_design: u64,
+}
+
+impl Sizes {
+    pub(super) fn of(tier: Tier, n_seeds: Option<u64>) -> Self {
+        let smoke = Self {
+            n_tasks: 10,
+            n_bits: 16,
+            width: 128,
+            batch: 512,
+            horizon: 6500,
+            probe_every: 20,
+            n_fit: 4,
+            n_test: 5,
+            n_forked: 2,
+            n_design: 5,
+        };
+        let study = Self {
+            n_tasks: 16,
+            n_bits: 24,
+            width: 256,
+            batch: 1024,
+            horizon: 12_000,
+            n_fit: 8,
+            n_test: 12,
+            n_forked: 4,
+            ..smoke
+        };
+        let tier = match tier {
+            Tier::Smoke => smoke,
+            Tier::Study => study,
+            Tier::Paper => Self {
+                n_tasks: 100,
+                n_bits: 64,
+                width: 1024,
+                batch: 4096,
+                horizon: 100_000,
+                probe_every: 100,
+                n_fit: 10,
+                n_test: 20,
+                n_forked: 10,
+                ..study
+            },
+        };
+        match n_seeds {
+            Some(n) => Self { n_fit: n.max(2), n_test: n, n_forked: n.min(tier.n_forked), ..tier },
+            None => tier,
+        }
+    }
+
+    /// The reference run: Zipf mixture with exponent 1.6.
+    pub(super) fn zipf(&self) -> RunConfig {
+        self.config(Mixture::Zipf { alpha: 0.6 })
+    }
+
+    pub(super) fn config(&self, mixture: Mixture) -> RunConfig {
+        let task = SparseParityConfig {
+            n_tasks: self.n_tasks,
+            n_bits: self.n_bits,
+            order: 3,
+            mixture,
+            batch_examples: self.batch,
+            eval_examples_per_task: 128,
+        };
+        RunConfig {
+            task: TaskConfig::SparseParity(task),
+            model: ModelConfig::Mlp(MlpConfig { widths: vec![self.width], activation: Activation::Relu }),
+            init_scale: 1.0,
+            objective: Objective::CrossEntropy,
+            optimizer: OptimizerConfig {
+                lr: Schedule::Constant(2e-3),
+                beta2: 0.999,
+                ..OptimizerConfig::adamw(2e-3, 0.0)
+            },
+            horizon: self.horizon,
+            lanes: LanePlan { lanes: 2, chunk_examples: 256 },
+            record: RecordPlan {
+                probe_every: self.probe_every,
+                checkpoint_every: self.horizon / 4,
+                probes: vec!["skill_losses".into()],
+            },
+        }
+    }
+
+    /// One event per skill, `T_skill.1` being the most frequent.
+    pub(super) fn rules(&self) -> Vec<ThresholdRule> {
+        let rule = |k: usize| ThresholdRule {
+            event: event(k),
+            series: format!("skill.{k}.loss"),
+            direction: Direction::Falling,
+            level: LEARNED,
+            persistence: 3,
+        };
+        (1..=self.n_tasks).map(rule).collect()
+    }
+}
+
+/// Name of the event "skill k is learned"; k counts from 1.
+pub(super) fn event(k: usize) -> String {
+    format!("T_skill.{k}")
+}
+
+/// Probabilities of the tasks.
+pub(super) fn rates(config: &RunConfig) -> Vec<f64> {
+    match &config.task {
+        TaskConfig::SparseParity(p) => p.probabilities(),
+        TaskConfig::Modular(_) => Vec::new(),
+    }
+}
+
+/// `ln_p.<k>`: what a theory may know about the mixture.
+pub(super) fn features(config: &RunConfig) -> Features {
+    (1..).zip(rates(config)).map(|(k, p)| (format!("ln_p.{k}"), p.ln())).collect()
+}
