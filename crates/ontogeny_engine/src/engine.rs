@@ -1,37 +1,62 @@
 //! Where computation happens.
 
-use burn::tensor::Device;
-
-use crate::{Batch, LanePlan, Network, workers::Workers};
+use crate::{Batch, LanePlan, Network, stash::Stash, workers::Workers};
 
 /// Computes gradients and outputs of networks.
 ///
-/// It holds threads and nothing else: no parameters, no randomness, no step. Several engines may live in
-/// one process, and one engine may be used from several threads.
+/// It holds threads and memory and nothing else: no parameters, no randomness, no step. Several engines may
+/// live in one process, and one engine may be used from several threads.
 #[derive(Debug)]
 pub struct Engine {
-    pub(crate) device: Device,
     pub(crate) workers: Workers,
+    pub(crate) stash_f32: Stash<f32>,
+    pub(crate) stash_f64: Stash<f64>,
+    #[cfg(feature = "composite")]
+    pub(crate) device: Option<burn::tensor::Device>,
 }
 
 impl Engine {
     /// An engine on the processor with `threads` threads (at least one).
     ///
-    /// With one thread, everything runs on one thread; many runs in one process then scale with the
-    /// number of engines.
+    /// With one thread, everything runs on the caller's thread; many runs in one process then scale with
+    /// the number of engines.
     ///
     /// # Errors
     /// [`EngineError::Threads`] if the system refuses a thread.
     pub fn cpu(threads: usize) -> Result<Self, EngineError> {
-        Ok(Self { device: Device::flex(), workers: Workers::new(threads)? })
+        Ok(Self {
+            workers: Workers::new(threads)?,
+            stash_f32: Stash::default(),
+            stash_f64: Stash::default(),
+            #[cfg(feature = "composite")]
+            device: None,
+        })
+    }
+
+    /// The same operations composed of the tensor library's own on the processor: slow, and written by
+    /// others, which makes it the reference that this crate's fused operations are tested against.
+    ///
+    /// # Errors
+    /// None today.
+    #[cfg(feature = "composite")]
+    pub fn composite() -> Result<Self, EngineError> {
+        Ok(Self { device: Some(burn::tensor::Device::flex()), ..Self::cpu(1)? })
     }
 
     /// An engine on the graphics processor. Batches are computed whole: it fills itself.
+    ///
+    /// Bits: other kernels may be chosen in another run, so bit-exactness is not promised.
     ///
     /// # Errors
     /// [`EngineError::GpuNotBuilt`] without the feature `gpu`; [`EngineError::NoAdapter`] if no driver
     /// answers (the tensor library would wait for one forever).
     pub fn gpu() -> Result<Self, EngineError> {
+        #[cfg(feature = "gpu")]
+        {
+            let device = Some(crate::composite::gpu()?);
+            Ok(Self { device, ..Self::cpu(1)? })
+        }
+        #[cfg(not(feature = "gpu"))]
         Err(EngineError::GpuNotBuilt)
     }
 
@@ -53,8 +78,8 @@ impl Engine {
         if plan.lanes == 0 || plan.chunk_examples == 0 {
             return Err(EngineError::EmptyPlan);
         }
-        let n_examples = batch.n_examples();
-        if n_examples == 0 || batch.inputs.view().len() % batch.inputs.view().per_example() != 0 {
+        let (n_examples, view) = (batch.n_examples(), batch.inputs.view());
+        if n_examples == 0 || view.len() % view.per_example() != 0 {
             return Err(EngineError::RaggedInputs);
         }
         if batch.targets.len() % n_examples != 0 {
@@ -95,7 +120,10 @@ pub enum EngineError {
     GpuNotBuilt,
     /// No driver answered the probe.
     #[error(
-        "use the graphics processor: no adapter was found; is a Vulkan, Metal or DX12 driver installed?"
+        "use the graphics processor: no adapter found; is a Vulkan, Metal or DX12 driver installed?"
     )]
     NoAdapter,
+    /// Graphics processors compute in single precision.
+    #[error("compute in f64: the graphics processor has no double precision; use Engine::cpu")]
+    NoDoublePrecision,
 }

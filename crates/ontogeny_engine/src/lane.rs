@@ -1,64 +1,111 @@
 //! The place where one chunk is computed.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use burn::tensor::{Device, FloatDType, Tensor, TensorData};
-
-use crate::{Chunk, InputsView, Layout, Var};
+#[cfg(feature = "composite")]
+use crate::composite::BurnLane;
+use crate::{
+    Chunk, InputsView, Layout, Var,
+    host::{Buffer, Real, Slot, Sums, Tape},
+};
 
 /// Hands a network the tensors of one chunk.
 ///
-/// Parameters are fresh leaves for every chunk: they share the step's memory, but not its graph. The same
-/// name asked for twice is the same leaf, so tied weights get the sum of their gradients.
+/// Parameters are fresh leaves for every chunk: they share the step's memory and add to the lane's sums. The
+/// same name asked for twice is the same leaf, so tied weights get the sum of their gradients.
 #[derive(Debug)]
 pub struct Lane<'a> {
     layout: &'a Layout,
-    step: &'a StepParams,
-    tracked: bool,
-    leaves: RefCell<Vec<Option<Tensor<1>>>>,
-    input: RefCell<Option<Tensor<1>>>,
+    home: Home,
+}
+
+#[derive(Debug)]
+pub(crate) enum Home {
+    F32(HostLane<f32>),
+    F64(HostLane<f64>),
+    #[cfg(feature = "composite")]
+    Burn(BurnLane),
+}
+
+/// One chunk on the processor.
+#[derive(Debug)]
+pub(crate) struct HostLane<S: Real> {
+    params: Arc<Vec<S>>,
+    /// Where gradients of parameters go; none if they are not wanted.
+    sums: Option<Rc<Sums<S>>>,
+    pub(crate) tape: Rc<Tape>,
+    leaves: RefCell<Vec<Option<Rc<Slot<S>>>>>,
+    input: RefCell<Option<Rc<Slot<S>>>>,
     input_is_tracked: bool,
 }
 
-/// The parameters of one step as untracked tensors, one per parameter, flat.
-#[derive(Debug)]
-pub(crate) struct StepParams {
-    pub(crate) device: Device,
-    pub(crate) dtype: FloatDType,
-    tensors: Vec<Tensor<1>>,
+impl<S: Real> HostLane<S> {
+    pub(crate) fn new(
+        layout: &Layout,
+        params: &Arc<Vec<S>>,
+        sums: Option<&Rc<Sums<S>>>,
+        input_is_tracked: bool,
+    ) -> Self {
+        Self {
+            params: params.clone(),
+            sums: sums.cloned(),
+            tape: Rc::default(),
+            leaves: RefCell::new(vec![None; layout.specs().len()]),
+            input: RefCell::new(None),
+            input_is_tracked,
+        }
+    }
+
+    /// The input's leaf, if the network asked for it.
+    pub(crate) fn input(&self) -> Option<Rc<Slot<S>>> {
+        self.input.borrow().clone()
+    }
+
+    fn param(&self, layout: &Layout, i: usize) -> Rc<Slot<S>> {
+        let mut leaves = self.leaves.borrow_mut();
+        let new = || {
+            let track = self.sums.as_ref().map(|sums| (&self.tape, sums));
+            Slot::param(&self.params, layout.range(i), i, track)
+        };
+        leaves[i].get_or_insert_with(new).clone()
+    }
+
+    fn read(&self, values: &[f32]) -> Rc<Slot<S>> {
+        let new = || {
+            let values = convert(values);
+            if self.input_is_tracked {
+                Slot::leaf(values, &self.tape)
+            } else {
+                Slot::constant(values)
+            }
+        };
+        self.input.borrow_mut().get_or_insert_with(new).clone()
+    }
 }
 
-impl StepParams {
-    pub(crate) fn new_f32(layout: &Layout, values: &[f32], device: &Device) -> Self {
-        let tensors = (layout.iter())
-            .map(|(range, spec)| {
-                Tensor::from_data(TensorData::new(values[range].to_vec(), [spec.len()]), device)
-            })
-            .collect();
-        Self { device: device.clone(), dtype: FloatDType::F32, tensors }
+impl<S: Real> Drop for HostLane<S> {
+    fn drop(&mut self) {
+        // Slots know their tape and the tape's steps know slots: without this a forward pass that is never
+        // run backwards, or that panics, would keep its memory.
+        self.tape.clear();
     }
+}
 
-    pub(crate) fn new_f64(layout: &Layout, values: &[f64], device: &Device) -> Self {
-        let options = || (device, burn::tensor::DType::F64);
-        let tensors = (layout.iter())
-            .map(|(range, spec)| {
-                Tensor::from_data(TensorData::new(values[range].to_vec(), [spec.len()]), options())
-            })
-            .collect();
-        Self { device: device.clone(), dtype: FloatDType::F64, tensors }
+fn convert<S: Real>(values: &[f32]) -> Buffer<S> {
+    let mut buffer = Buffer::stale(values.len());
+    for (b, v) in buffer.iter_mut().zip(values) {
+        *b = S::of(f64::from(*v));
     }
+    buffer
 }
 
 impl<'a> Lane<'a> {
-    pub(crate) fn new(layout: &'a Layout, step: &'a StepParams, tracked: bool) -> Self {
-        let leaves = RefCell::new(vec![None; layout.specs().len()]);
-        let input = RefCell::new(None);
-        Self { layout, step, tracked, leaves, input, input_is_tracked: false }
+    pub(crate) fn new(layout: &'a Layout, home: Home) -> Self {
+        Self { layout, home }
     }
 
-    pub(crate) fn with_tracked_input(mut self) -> Self {
-        self.input_is_tracked = true;
-        self
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// The parameter called `name`, in its own shape.
@@ -73,12 +120,12 @@ impl<'a> Lane<'a> {
         let Ok(dims) = <[usize; D]>::try_from(shape.as_slice()) else {
             panic!("parameter {name} has rank {}, not {D}", shape.len());
         };
-        let mut leaves = self.leaves.borrow_mut();
-        let leaf = leaves[i].get_or_insert_with(|| {
-            let value = self.step.tensors[i].clone();
-            if self.tracked { value.autodiff().require_grad() } else { value }
-        });
-        Var::of(leaf.clone().reshape(dims))
+        match &self.home {
+            Home::F32(home) => Var::host(home.param(self.layout, i), dims),
+            Home::F64(home) => Var::host(home.param(self.layout, i), dims),
+            #[cfg(feature = "composite")]
+            Home::Burn(home) => home.param(i, dims),
+        }
     }
 
     /// Constants of the lane's precision.
@@ -86,7 +133,13 @@ impl<'a> Lane<'a> {
     /// # Panics
     /// If the number of values is not the product of `dims`.
     pub fn constant<const D: usize>(&self, values: &[f32], dims: [usize; D]) -> Var<D> {
-        Var::of(self.untracked(values).reshape(dims))
+        assert_eq!(values.len(), dims.iter().product::<usize>(), "constants of shape {dims:?}");
+        match &self.home {
+            Home::F32(_) => Var::host(Slot::constant(convert::<f32>(values)), dims),
+            Home::F64(_) => Var::host(Slot::constant(convert::<f64>(values)), dims),
+            #[cfg(feature = "composite")]
+            Home::Burn(home) => home.constant(values, dims),
+        }
     }
 
     /// The chunk's feature vectors, `[n_examples, width]`. Images come flattened.
@@ -94,8 +147,7 @@ impl<'a> Lane<'a> {
     /// # Panics
     /// If the batch holds tokens.
     pub fn features(&self, chunk: &Chunk<'_>) -> Var<2> {
-        let n = chunk.n_examples();
-        Var::of(self.input(chunk).reshape([n, chunk.inputs.per_example()]))
+        self.input(chunk, [chunk.n_examples(), chunk.inputs.per_example()])
     }
 
     /// The chunk's images, `[n_examples, channels, height, width]`.
@@ -106,32 +158,20 @@ impl<'a> Lane<'a> {
         let InputsView::Images { shape: [c, h, w], .. } = chunk.inputs else {
             panic!("this network reads images, but the batch holds tokens or features");
         };
-        Var::of(self.input(chunk).reshape([chunk.n_examples(), c, h, w]))
+        self.input(chunk, [chunk.n_examples(), c, h, w])
     }
 
-    fn input(&self, chunk: &Chunk<'_>) -> Tensor<1> {
+    fn input<const D: usize>(&self, chunk: &Chunk<'_>, dims: [usize; D]) -> Var<D> {
         let (InputsView::Features { values, .. } | InputsView::Images { values, .. }) =
             chunk.inputs
         else {
             panic!("this network reads numbers, but the batch holds tokens");
         };
-        let mut input = self.input.borrow_mut();
-        let tensor = input.get_or_insert_with(|| {
-            let x = self.untracked(values);
-            if self.input_is_tracked { x.autodiff().require_grad() } else { x }
-        });
-        tensor.clone()
-    }
-
-    fn untracked(&self, values: &[f32]) -> Tensor<1> {
-        let data = TensorData::new(values.to_vec(), [values.len()]);
-        Tensor::<1>::from_data(data, &self.step.device).cast(self.step.dtype)
-    }
-
-    /// The leaves that were asked for, by position in the layout, and the input if it was tracked.
-    pub(crate) fn into_leaves(self) -> (Vec<(usize, Tensor<1>)>, Option<Tensor<1>>) {
-        let leaves = self.leaves.into_inner().into_iter().enumerate();
-        let input = self.input.into_inner().filter(|_| self.input_is_tracked);
-        (leaves.filter_map(|(i, leaf)| Some((i, leaf?))).collect(), input)
+        match &self.home {
+            Home::F32(home) => Var::host(home.read(values), dims),
+            Home::F64(home) => Var::host(home.read(values), dims),
+            #[cfg(feature = "composite")]
+            Home::Burn(home) => home.read(values, dims),
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Named activations, handed out when somebody asks.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
-use burn::tensor::Tensor;
-
-use crate::{Table, Var};
+use crate::{
+    Table, Var,
+    host::{Buffer, Real, Slot, Tape},
+    var::dispatch,
+};
 
 /// What a forward pass leaves behind for probes.
 ///
@@ -13,7 +15,8 @@ use crate::{Table, Var};
 #[derive(Debug, Default)]
 pub struct Taps {
     wanted: Vec<String>,
-    with_gradients: bool,
+    /// Set if gradients are wanted instead of values.
+    tape: Option<Rc<Tape>>,
     tables: BTreeMap<String, Table>,
     watched: Vec<(String, Var<2>)>,
 }
@@ -30,13 +33,13 @@ impl Taps {
         Self { wanted, ..Self::default() }
     }
 
-    pub(crate) fn wanting_gradients<S: AsRef<str>>(names: &[S]) -> Self {
-        Self { with_gradients: true, ..Self::wanting(names) }
+    pub(crate) fn wanting_gradients<S: AsRef<str>>(names: &[S], tape: Rc<Tape>) -> Self {
+        Self { tape: Some(tape), ..Self::wanting(names) }
     }
 
-    /// Whether anybody asked for `name`: lets a network skip work that only a probe needs.
+    /// Whether anybody asked for the values of `name`: lets a network skip work that only a probe needs.
     pub fn wants(&self, name: &str) -> bool {
-        !self.with_gradients && self.wanted.iter().any(|w| w == name)
+        self.tape.is_none() && self.wanted.iter().any(|w| w == name)
     }
 
     /// Offers an activation.
@@ -57,16 +60,20 @@ impl Taps {
     /// asked for as well (`h = taps.pass("resid", h)`). Values are unchanged.
     #[must_use]
     pub fn pass(&mut self, name: &str, x: Var<2>) -> Var<2> {
-        if self.with_gradients && self.wanted.iter().any(|w| w == name) {
-            // A leaf of zeros added to the activation has the activation's gradient.
-            let zeros = Tensor::zeros(x.dims(), (&x.device(), x.tensor.dtype()));
-            let leaf = Var::of(zeros.autodiff().require_grad());
-            let y = x.add(&leaf);
-            self.watched.push((name.to_owned(), leaf));
-            return y;
+        match &self.tape {
+            Some(tape) if self.wanted.iter().any(|w| w == name) => {
+                // A leaf of zeros added to an activation has the activation's gradient.
+                let leaf = dispatch!(x,
+                    slot => Var::host(zeros(slot, tape), x.dims),
+                    tensor => Var::of(tensor.zeros_like().without_autodiff().autodiff().require_grad()));
+                self.watched.push((name.to_owned(), leaf.clone()));
+                x.add(&leaf)
+            }
+            _ => {
+                self.put(name, &x);
+                x
+            }
         }
-        self.put(name, &x);
-        x
     }
 
     pub(crate) fn into_tables(self) -> BTreeMap<String, Table> {
@@ -76,4 +83,8 @@ impl Taps {
     pub(crate) fn into_watched(self) -> Vec<(String, Var<2>)> {
         self.watched
     }
+}
+
+fn zeros<S: Real>(like: &Slot<S>, tape: &Rc<Tape>) -> Rc<Slot<S>> {
+    Slot::leaf(Buffer::zeros(like.len()), tape)
 }

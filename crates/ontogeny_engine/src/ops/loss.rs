@@ -4,9 +4,17 @@
 //! log-softmax of a memorised example rounds to 0, gradients stall near 1e-7 and grokking is replaced by
 //! artefact slingshots (Nanda et al. 2023). Graphics processors have no `f64`; there it is `f32`.
 
-use burn::tensor::{FloatDType, Tensor, activation::log_softmax};
+use std::rc::Rc;
 
-use crate::Var;
+#[cfg(feature = "composite")]
+use burn::tensor::{FloatDType, Tensor, activation::log_softmax};
+use multiversion::multiversion;
+
+use crate::{
+    Var,
+    host::{Buffer, Real, Slot, simd},
+    var::dispatch,
+};
 
 impl Var<2> {
     /// `-sum_i log softmax(x_i)[targets_i]` for logits `x [n, n_classes]`: the SUM over readouts.
@@ -16,9 +24,12 @@ impl Var<2> {
     #[must_use]
     pub fn cross_entropy(&self, targets: &[u32]) -> Var<1> {
         self.check_targets(targets);
-        let logits = self.in_f64();
-        let at_target = self.ints(targets).reshape([targets.len(), 1]);
-        Var::of(log_softmax(logits, 1).gather(1, at_target).sum().neg())
+        dispatch!(self,
+        x => Var::host(summed(x, targets, cross_entropy), [1]),
+        x => {
+            let at_target = crate::var::ints(x, targets).reshape([targets.len(), 1]);
+            Var::of(log_softmax(in_f64(x), 1).gather(1, at_target).sum().neg())
+        })
     }
 
     /// `sum_i mean_c (x_ic - [c = targets_i])²`: the SUM over readouts of the squared error to one-hot
@@ -29,12 +40,17 @@ impl Var<2> {
     #[must_use]
     pub fn mse_one_hot(&self, targets: &[u32]) -> Var<1> {
         self.check_targets(targets);
-        let [n, classes] = self.dims();
-        let mut one_hot = vec![0.0; n * classes];
-        for (i, &t) in targets.iter().enumerate() {
-            one_hot[i * classes + t as usize] = 1.0;
-        }
-        self.mse(&Var::of(self.constant(one_hot, [n, classes])))
+        dispatch!(self,
+        x => Var::host(summed(x, targets, squared_error), [1]),
+        x => {
+            let [n, classes] = self.dims;
+            let mut one_hot = vec![0.0; n * classes];
+            for (i, &t) in targets.iter().enumerate() {
+                one_hot[i * classes + t as usize] = 1.0;
+            }
+            let error = in_f64(&(x.clone() - crate::var::constant(x, one_hot, [n, classes])));
+            Var::of((error.clone() * error).sum().mul_scalar(1.0 / classes as f64))
+        })
     }
 
     /// `sum_i mean_c (x_ic - y_ic)²`: the SUM over rows of the mean over columns.
@@ -43,19 +59,79 @@ impl Var<2> {
     /// If the shapes differ.
     #[must_use]
     pub fn mse(&self, y: &Self) -> Var<1> {
-        let error = Var::of(self.sub(y).in_f64());
-        error.mul(&error).sum().mul_scalar(1.0 / self.dims()[1] as f64)
-    }
-
-    fn in_f64(&self) -> Tensor<2> {
-        self.tensor.clone().cast(FloatDType::F64)
+        let error = self.sub(y);
+        error.mul(&error).sum().mul_scalar(1.0 / self.dims[1] as f64)
     }
 
     fn check_targets(&self, targets: &[u32]) {
-        let [n, classes] = self.dims();
+        let [n, classes] = self.dims;
         assert_eq!(n, targets.len(), "one target per row of logits");
         if let Some(t) = targets.iter().find(|&&t| t as usize >= classes) {
             panic!("target {t} is no class of {classes}");
         }
     }
+}
+
+#[cfg(feature = "composite")]
+fn in_f64(x: &Tensor<2>) -> Tensor<2> {
+    if x.device().supports_dtype(burn::tensor::DType::F64) {
+        x.clone().cast(FloatDType::F64)
+    } else {
+        x.clone()
+    }
+}
+
+/// A sum over rows of `loss(row, target, gradient of the row, scratch)`.
+fn summed<S: Real>(
+    x: &Rc<Slot<S>>,
+    targets: &[u32],
+    loss: impl Fn(&[S], &[u32], &mut [S]) -> f64,
+) -> Rc<Slot<S>> {
+    let mut dx = Buffer::stale(x.len());
+    let total = loss(x.value(), targets, &mut dx);
+    let out = Slot::result(Buffer::copy(&[S::of(total)]), [x], move |[x], _, dy| {
+        let mut dx = dx;
+        if dy[0] != S::ONE {
+            simd::scale(&mut dx, dy[0]);
+        }
+        x.give(dx);
+    });
+    out.with_exact(total)
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn cross_entropy<S: Real>(x: &[S], targets: &[u32], dx: &mut [S]) -> f64 {
+    let classes = x.len() / targets.len().max(1);
+    let mut weights = vec![0f64; classes];
+    let mut total = 0.0;
+    for ((x, dx), &t) in x.chunks_exact(classes).zip(dx.chunks_exact_mut(classes)).zip(targets) {
+        let t = t as usize;
+        let largest = simd::max(x).f64();
+        for (w, x) in weights.iter_mut().zip(x) {
+            *w = Real::exp(x.f64() - largest);
+        }
+        let sum = simd::sum(&weights);
+        total += sum.ln() - (x[t].f64() - largest);
+        let inverse = 1.0 / sum;
+        for (dx, w) in dx.iter_mut().zip(&weights) {
+            *dx = S::of(*w * inverse);
+        }
+        // In f64 first: p - 1 of a memorised example is not -0.
+        dx[t] = S::of((weights[t] - sum) * inverse);
+    }
+    total
+}
+
+fn squared_error<S: Real>(x: &[S], targets: &[u32], dx: &mut [S]) -> f64 {
+    let classes = x.len() / targets.len().max(1);
+    let each = 1.0 / classes as f64;
+    let mut total = 0.0;
+    for ((x, dx), &t) in x.chunks_exact(classes).zip(dx.chunks_exact_mut(classes)).zip(targets) {
+        for (c, (x, dx)) in x.iter().zip(dx).enumerate() {
+            let error = x.f64() - f64::from(u8::from(c == t as usize));
+            total += error * error * each;
+            *dx = S::of(2.0 * error * each);
+        }
+    }
+    total
 }

@@ -6,7 +6,9 @@
 mod activation;
 mod arithmetic;
 mod attention;
+mod attention_kernels;
 mod conv2d;
+mod conv2d_kernels;
 mod embed;
 mod gather_attention;
 mod layer_norm;
