@@ -27,7 +27,7 @@ pub(crate) const MARKER: &str =
 /// Lines of reference: zero, y = x, the horizon.
 pub(crate) const REFERENCE: &str = r##"class="rf" stroke="#3d454d" stroke-width="1""##;
 /// Areas that step back: seed bands, tracks.
-pub(crate) const SHADE: &str = r##"class="sh" fill="#eef0f3""##;
+pub(crate) const SHADE: &str = r##"class="sh" fill="#e9ecf0""##;
 /// Strong marks that belong to no series: outcomes.
 pub(crate) const STRONG: &str =
     r##"class="st" fill="#1b1f24" stroke="#ffffff" stroke-width="1.5""##;

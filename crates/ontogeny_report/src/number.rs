@@ -28,6 +28,20 @@ pub(crate) fn human(value: f64) -> String {
     grouped(trim(&format!("{value:.digits$}")))
 }
 
+/// A value in a tight place: three significant digits, thousands as `k`, `M`.
+pub(crate) fn short(value: f64) -> String {
+    let size = value.abs();
+    if size >= 1e4 && size < 1e15 {
+        let magnitude = 10f64.powf(size.log10().floor() - 2.0);
+        return tick((value / magnitude).round() * magnitude, 0, true);
+    }
+    if size == 0.0 || !(1e-4..1e4).contains(&size) {
+        return human(value);
+    }
+    let digits = (2 - size.log10().floor() as i32).max(0) as usize;
+    minus(trim(&format!("{value:.digits$}")))
+}
+
 /// A position on an axis with `decimals` decimals; thousands as `k`, `M`, `G`, `T` if `compact`.
 pub(crate) fn tick(value: f64, decimals: usize, compact: bool) -> String {
     let size = value.abs();
@@ -137,6 +151,8 @@ mod tests {
         assert_eq!(tick(-1_500_000.0, 0, true), "−1.5M");
         assert_eq!(tick(0.30, 1, false), "0.3");
         assert_eq!(tick(-0.0, 1, false), "0");
+        assert_eq!(short(0.009_612), "0.00961");
+        assert_eq!(short(-123_456.0), "−123k");
         assert_eq!(power_of_ten(-3, true), "0.001");
         assert_eq!(power_of_ten(-7, false), "10⁻⁷");
         assert_eq!(power_of_ten(4, true), "10k");

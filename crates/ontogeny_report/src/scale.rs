@@ -145,10 +145,11 @@ impl Scale {
         let mut ticks = Vec::new();
         let plain = lo >= -4.01 && hi <= 12.0;
         let every = decades.len().div_ceil(wanted + wanted / 2).max(1) as i32;
+        let room = (self.to - self.from).abs() / (hi - lo);
         let extra: &[f64] = match (decades.len() <= 1, hi - lo < 2.6) {
             (true, _) => &[2.0, 5.0],
-            (false, true) if wanted >= 5 => &[2.0, 5.0],
-            (false, true) => &[3.0],
+            (false, true) if room >= 95.0 => &[2.0, 5.0],
+            (false, true) if room >= 50.0 => &[3.0],
             _ => &[],
         };
         for exponent in lo.floor() as i32..=hi.floor() as i32 {

@@ -22,7 +22,7 @@ pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, seed_band: Option<f64>, row
     let mut extent = Extent::default();
     for row in rows {
         extent.add_all(row.pairs.iter().copied());
-        extent.add(row.value);
+        extent.add_all(Some(row.value).filter(|value| is_drawable(*value)));
         extent.add_all(row.interval.into_iter().flat_map(|(lo, hi)| [lo, hi]));
         extent.add_all(row.predicted.into_iter().flat_map(|(mid, lo, hi)| [mid, lo, hi]));
     }
@@ -68,7 +68,8 @@ pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, seed_band: Option<f64>, row
             (sheet.width, height),
             "class=\"row\" fill=\"#000\" fill-opacity=\"0\"",
         );
-        let mid = if stacked { y + 32.0 } else { y + 17.0 };
+        let n_notes = wrap(&row.note, Weight::Regular, SMALL, note_room, 2).len() as f64;
+        let mid = if stacked { y + 32.0 + 14.0 * n_notes } else { y + 17.0 };
         let label_at = if stacked { (4.0, y + 14.0) } else { (4.0, mid + 4.0) };
         let room = if stacked { sheet.width * 0.56 } else { left - 16.0 };
         sheet.svg.text(label_at, &row.label, TextStyle::new(ink::INK, TEXT).within(room));
@@ -80,7 +81,7 @@ pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, seed_band: Option<f64>, row
         } else {
             sheet.svg.text((right + 18.0, mid + 4.0), &value_text(row), value);
         }
-        let (note_x, note_y) = if stacked { (4.0, y + 62.0) } else { (right + 18.0, mid + 19.0) };
+        let (note_x, note_y) = if stacked { (4.0, y + 28.0) } else { (right + 18.0, mid + 19.0) };
         for (i, line) in wrap(&row.note, Weight::Regular, SMALL, note_room, 2).iter().enumerate() {
             let at = (note_x, note_y + 14.0 * i as f64);
             sheet.svg.text(at, line, TextStyle::new(ink::MUTED, SMALL));
@@ -114,9 +115,6 @@ fn draw_marks(sheet: &mut Sheet, x: &Scale, row: &EffectRow, mid: f64) {
     }
     if let Some(at) = x.place(row.value) {
         sheet.svg.path(&ink::symbol(0, at, mid, 5.0), &ink::dot(MEASURED));
-    } else {
-        let style = TextStyle::new(ink::MUTED, SMALL).anchored(Anchor::Middle).over_marks();
-        sheet.svg.text((f64::midpoint(x.from, x.to), mid + 4.0), "not measured", style);
     }
     if let Some((value, lo, hi)) = row.predicted {
         let y = mid + 10.0;

@@ -81,7 +81,7 @@ pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, x_log: bool, fans: &[Fan]) 
         let corner = (plan.right + 12.0, top);
         sheet.svg.rect(corner, (NEVER, bottom - top), ink::SHADE);
         let style = TextStyle::new(ink::MUTED, SMALL).anchored(Anchor::Middle).within(NEVER + 24.0);
-        sheet.svg.text((plan.right + 12.0 + NEVER / 2.0, bottom + 17.0), "never", style);
+        sheet.svg.text((plan.right + 12.0 + NEVER / 2.0, bottom + 17.0), "P(never)", style);
     }
     let mut y = top;
     for (slot, group) in groups.iter().enumerate() {
@@ -131,7 +131,9 @@ fn draw_fan(sheet: &mut Sheet, plan: &Plan, fan: &Fan, slot: usize, top: f64) {
     let end =
         if plan.is_time { plan.x.place_within(fan.horizon) } else { None }.unwrap_or(plan.right);
     let start = cutoff_at.unwrap_or(plan.left);
-    sheet.svg.line((start, mid), (end, mid), ink::AXIS);
+    if !fan.quantiles.is_empty() {
+        sheet.svg.line((start, mid), (end, mid), if plan.is_time { ink::AXIS } else { ink::GRID });
+    }
     if let Some(at) = cutoff_at {
         sheet.svg.line(
             (at, mid - 7.0),
@@ -139,7 +141,7 @@ fn draw_fan(sheet: &mut Sheet, plan: &Plan, fan: &Fan, slot: usize, top: f64) {
             &format!("{} stroke-width=\"2\"", ink::stroke(6)),
         );
     }
-    if plan.is_time && end < plan.right - 8.0 {
+    if plan.is_time && end < plan.right - 8.0 && !fan.quantiles.is_empty() {
         sheet.svg.line((end, mid - 4.0), (end, mid + 4.0), ink::AXIS);
     }
     if fan.quantiles.is_empty() {

@@ -8,8 +8,9 @@ use ontogeny_core::{Heatmap, Marker};
 use super::viridis::colour;
 use super::{SMALL, Sheet, TEXT, axis, markers};
 use crate::extent::{Extent, is_drawable, values};
+use crate::font::{Weight, width as width_of};
 use crate::ink;
-use crate::number::human;
+use crate::number::{self, human};
 use crate::scale::Scale;
 use crate::svg::{Anchor, TextStyle};
 
@@ -55,7 +56,7 @@ pub(crate) fn draw(sheet: &mut Sheet, map: &Heatmap) {
     let column_extent = Extent::of(columns.iter().flat_map(|&(_, a, b)| [a, b]));
     let Some(x) = Scale::for_x(&column_extent, is_x_log, left, right) else { return };
     let found: Vec<&Marker> = map.markers.iter().collect();
-    let placed = markers::place(&found, &x, left, right);
+    let placed = markers::place(&found, &x, left, right, 0.0);
     let lanes = markers::n_lanes(&placed) as f64 * markers::LANE;
     let top = sheet.y + 26.0 + lanes;
     let bottom = top + height;
@@ -75,7 +76,8 @@ pub(crate) fn draw(sheet: &mut Sheet, map: &Heatmap) {
         sheet.svg.line((marker.x, top), (marker.x, bottom), paint);
     }
     sheet.svg.group(&format!(
-        "class=\"plot cells\" data-x=\"{}\" data-y=\"{}\"",
+        "class=\"plot cells\" data-name=\"{}\" data-x=\"{}\" data-y=\"{}\"",
+        crate::escape::xml(&map.x_label),
         x.attribute(),
         y.attribute()
     ));
@@ -250,7 +252,7 @@ fn share(value: f64, extent: &Extent, log: bool) -> Option<f64> {
 
 fn draw_colour_bar(sheet: &mut Sheet, map: &Heatmap, extent: &Extent, log: bool) {
     let width = if sheet.is_narrow() { 110.0 } else { 180.0 };
-    let left = sheet.width - 14.0 - width - 34.0;
+    let left = sheet.width - 14.0 - width;
     let y = sheet.y + 4.0;
     let n = 48;
     for i in 0..n {
@@ -263,20 +265,32 @@ fn draw_colour_bar(sheet: &mut Sheet, map: &Heatmap, extent: &Extent, log: bool)
             &format!("fill=\"{fill}\" shape-rendering=\"crispEdges\""),
         );
     }
-    let small = TextStyle::new(ink::MUTED, SMALL).anchored(Anchor::Middle);
+    let small = TextStyle::new(ink::MUTED, SMALL);
     let lo = if log { extent.lo_positive } else { extent.lo };
+    let put = |sheet: &mut Sheet, at: f64, label: &str, anchor: Anchor| {
+        sheet.svg.line((at, y + 9.0), (at, y + 13.0), ink::AXIS);
+        sheet.svg.text((at, y + 24.0), label, small.anchored(anchor));
+    };
     if extent.hi > lo {
-        let scale = Scale { log, lo, hi: extent.hi, from: left, to: left + width, zero_at: None };
-        for tick in axis::x_ticks(&scale).into_iter().filter(|tick| !tick.label.is_empty()) {
-            sheet.svg.line((tick.at, y + 9.0), (tick.at, y + 13.0), ink::AXIS);
-            sheet.svg.text((tick.at, y + 24.0), &tick.label, small);
+        // The ends are what the colours mean; a middle value only if it has room.
+        let (low, high) = (number::short(lo), number::short(extent.hi));
+        let middle = if log { (lo * extent.hi).sqrt() } else { f64::midpoint(lo, extent.hi) };
+        let middle = number::short(middle);
+        let taken = [&low, &high, &middle]
+            .map(|label| width_of(label, Weight::Regular, SMALL))
+            .iter()
+            .sum::<f64>();
+        put(sheet, left, &low, Anchor::Start);
+        put(sheet, left + width, &high, Anchor::End);
+        if taken + 24.0 < width {
+            put(sheet, left + width / 2.0, &middle, Anchor::Middle);
         }
     } else {
-        sheet.svg.text((left + width / 2.0, y + 24.0), &format!("all {}", human(lo)), small);
+        put(sheet, left + width / 2.0, &format!("all {}", human(lo)), Anchor::Middle);
     }
     let style = TextStyle::new(ink::INK, TEXT).anchored(Anchor::End).within(left - 30.0);
     let at =
-        if sheet.is_narrow() { (sheet.width - 48.0, y + 40.0) } else { (left - 10.0, y + 9.0) };
+        if sheet.is_narrow() { (sheet.width - 14.0, y + 40.0) } else { (left - 10.0, y + 9.0) };
     sheet.svg.text(at, &map.value_label, style);
     sheet.y += if sheet.is_narrow() { 32.0 } else { 12.0 };
 }

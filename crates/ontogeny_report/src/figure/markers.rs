@@ -11,7 +11,7 @@ use crate::svg::{Anchor, Svg, TextStyle};
 /// Height of one row of names.
 pub(crate) const LANE: f64 = 15.0;
 /// Rows beyond which a name is left to the tooltip.
-const MAX_LANES: usize = 7;
+const MAX_LANES: usize = 9;
 
 /// A marker with a place for its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,17 @@ pub(crate) struct Placed {
 }
 
 /// Gives each marker a row: the lowest in which its name touches no other name and no other marker's line.
-pub(crate) fn place(markers: &[&Marker], scale: &Scale, left: f64, right: f64) -> Vec<Placed> {
+///
+/// Names stand right of their lines. Where the right edge is too near, the name and those it would cross stand
+/// left of theirs, and higher than the names between them, so that a line never passes through a name.
+/// `taken` is the width of a text that already stands in the lowest row.
+pub(crate) fn place(
+    markers: &[&Marker],
+    scale: &Scale,
+    left: f64,
+    right: f64,
+    taken: f64,
+) -> Vec<Placed> {
     let mut placed: Vec<Placed> = markers
         .iter()
         .filter_map(|marker| {
@@ -41,25 +51,38 @@ pub(crate) fn place(markers: &[&Marker], scale: &Scale, left: f64, right: f64) -
         })
         .collect();
     placed.sort_by(|a, b| b.x.total_cmp(&a.x));
-    let mut boxes: Vec<(usize, f64, f64)> = Vec::new();
+    let widths: Vec<f64> =
+        placed.iter().map(|marker| text_width(&marker.name, right - left)).collect();
     for i in 0..placed.len() {
+        let (from, to) = (placed[i].x, placed[i].x + 5.0 + widths[i]);
+        let is_crossed = placed[..i].iter().any(|other| other.flipped && other.x <= to + 2.0);
+        placed[i].flipped = (to > right + 4.0 || is_crossed) && from - 5.0 - widths[i] >= 0.0;
+    }
+    // Right of the line: from right to left. Left of the line: from left to right.
+    let (flipped, straight): (Vec<usize>, Vec<usize>) =
+        (0..placed.len()).partition(|&i| placed[i].flipped);
+    let order: Vec<usize> = straight.into_iter().chain(flipped.into_iter().rev()).collect();
+    let mut boxes: Vec<(usize, f64, f64)> =
+        if taken > 0.0 { vec![(0, 0.0, taken)] } else { Vec::new() };
+    for i in order {
         if placed[i].name.is_empty() {
             continue;
         }
-        let (x, w) = (placed[i].x, text_width(&placed[i].name, right - left));
-        let flipped = x + 5.0 + w > right + 4.0 && x - 5.0 - w >= 0.0;
-        let (from, to) = if flipped { (x - 5.0 - w, x) } else { (x, x + 5.0 + w) };
-        let lane = (0..MAX_LANES).find(|&lane| {
-            let name_is_free =
-                boxes.iter().all(|&(other, a, b)| other != lane || to + 6.0 < a || from - 6.0 > b);
-            let line_is_free =
-                boxes.iter().all(|&(other, a, b)| other >= lane || x < a - 1.0 || x > b + 1.0);
-            let crosses_no_line = placed.iter().all(|other| {
-                other.lane.is_none_or(|l| l <= lane) || other.x < from - 1.0 || other.x > to + 1.0
-            });
-            name_is_free && line_is_free && crosses_no_line
-        });
-        placed[i].flipped = flipped;
+        let (x, w) = (placed[i].x, widths[i] + 5.0);
+        let (from, to) = if placed[i].flipped { (x - w, x) } else { (x, x + w) };
+        let name_is_free = |lane: usize| {
+            boxes.iter().all(|&(other, a, b)| other != lane || to + 6.0 < a || from - 6.0 > b)
+        };
+        let line_is_free = |lane: usize| {
+            boxes.iter().all(|&(other, a, b)| other >= lane || x < a - 1.0 || x > b + 1.0)
+        };
+        let crosses_no_line = |lane: usize| {
+            let is_apart = |other: &Placed| other.x < from - 1.0 || other.x > to + 1.0;
+            placed.iter().all(|other| other.lane.is_none_or(|l| l <= lane) || is_apart(other))
+        };
+        let free = (0..MAX_LANES)
+            .find(|&lane| name_is_free(lane) && line_is_free(lane) && crosses_no_line(lane));
+        let lane = free.or_else(|| (0..MAX_LANES).find(|&lane| name_is_free(lane)));
         placed[i].lane = lane;
         if let Some(lane) = lane {
             boxes.push((lane, from, to));
@@ -119,7 +142,7 @@ mod tests {
             .map(|i| Marker { x: f64::from(i) * 2.0, name: format!("marker number {i}") })
             .collect();
         let scale = Scale::fixed(0.0, 100.0, false, 0.0, 600.0).unwrap();
-        let placed = place(&markers.iter().collect::<Vec<_>>(), &scale, 0.0, 600.0);
+        let placed = place(&markers.iter().collect::<Vec<_>>(), &scale, 0.0, 600.0, 0.0);
         let mut lanes: Vec<usize> = placed.iter().filter_map(|m| m.lane).collect();
         lanes.sort_unstable();
         assert_eq!(lanes, [0, 1, 2, 3, 4, 5]);
@@ -129,7 +152,19 @@ mod tests {
     fn a_name_at_the_right_edge_stands_left_of_its_line() {
         let marker = Marker { x: 100.0, name: "the end".to_owned() };
         let scale = Scale::fixed(0.0, 100.0, false, 0.0, 600.0).unwrap();
-        let placed = place(&[&marker], &scale, 0.0, 600.0);
+        let placed = place(&[&marker], &scale, 0.0, 600.0, 0.0);
         assert!(placed[0].flipped && placed[0].lane == Some(0));
+    }
+
+    #[test]
+    fn every_name_near_the_right_edge_finds_a_row() {
+        let markers: Vec<Marker> = (0..5)
+            .map(|i| Marker { x: 90.0 + 2.0 * f64::from(i), name: format!("marker number {i}") })
+            .collect();
+        let scale = Scale::fixed(0.0, 100.0, false, 0.0, 300.0).unwrap();
+        let placed = place(&markers.iter().collect::<Vec<_>>(), &scale, 0.0, 300.0, 0.0);
+        let mut lanes: Vec<usize> = placed.iter().filter_map(|m| m.lane).collect();
+        lanes.sort_unstable();
+        assert_eq!(lanes, [0, 1, 2, 3, 4]);
     }
 }

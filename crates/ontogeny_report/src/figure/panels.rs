@@ -7,6 +7,7 @@ use ontogeny_core::{Band, Line, Marker, Panel};
 
 use super::legend::{self, Sample};
 use super::{Sheet, TEXT, axis, markers};
+use crate::escape::xml;
 use crate::extent::{Extent, is_drawable, values};
 use crate::font::{Weight, width};
 use crate::ink;
@@ -66,14 +67,20 @@ pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, x_log: bool, panels: &[Pane
             |marker: &&Marker| !seen.iter().any(|old| old.x == marker.x && old.name == marker.name);
         let new: Vec<&Marker> = panel.markers.iter().filter(is_new).collect();
         let all: Vec<&Marker> = panel.markers.iter().collect();
-        let placed_new = markers::place(&new, &plan.x, plan.left, plan.right);
-        let lanes = markers::n_lanes(&placed_new) as f64 * markers::LANE;
         let label = TextStyle::new(ink::INK, TEXT).bold().within(sheet.width - 8.0);
-        sheet.svg.text((4.0, sheet.y + 13.0), &panel.y_label, label);
-        let top = sheet.y + LABEL_ROW + lanes + if lanes > 0.0 { 2.0 } else { 0.0 };
+        let taken = width(&panel.y_label, label.weight, label.size).min(label.max_width) + 12.0;
+        // The name of the panel shares the lowest row with the names of markers, unless one stands over it.
+        let shares = new.iter().all(|marker| plan.x.place(marker.x).is_none_or(|x| x > taken));
+        let placed_new =
+            markers::place(&new, &plan.x, plan.left, plan.right, if shares { taken } else { 0.0 });
+        let lanes = markers::n_lanes(&placed_new) as f64 * markers::LANE;
+        let above = if shares { lanes.max(LABEL_ROW) } else { LABEL_ROW + lanes + 2.0 };
+        let top = sheet.y + above;
         let bottom = top + height;
+        let label_y = if shares { top - 6.0 } else { sheet.y + 13.0 };
+        sheet.svg.text((4.0, label_y), &panel.y_label, label);
         let old: Vec<&Marker> = all.into_iter().filter(|marker| !is_new(marker)).collect();
-        let placed_old = markers::place(&old, &plan.x, plan.left, plan.right);
+        let placed_old = markers::place(&old, &plan.x, plan.left, plan.right, 0.0);
         let room = plan.right - plan.left;
         markers::draw(&mut sheet.svg, &placed_old, top, bottom, false, room);
         markers::draw(&mut sheet.svg, &placed_new, top, bottom, true, room);
@@ -82,14 +89,20 @@ pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, x_log: bool, panels: &[Pane
             sheet.notes.push(format!("{unnamed} more named lines have no room for their names."));
         }
         seen.extend(new);
-        draw_panel(sheet, &plan, panel, i, top, bottom);
+        draw_panel(sheet, &plan, (i, panel), x_label, (top, bottom));
         let is_last = i + 1 == panels.len();
         axis::draw_x(&mut sheet.svg, &plan.x, bottom, is_last.then_some(x_label));
         sheet.y = bottom + if is_last { axis::X_AXIS_ROOM } else { 14.0 };
     }
 }
 
-fn draw_panel(sheet: &mut Sheet, plan: &Plan, panel: &Panel, idx: usize, top: f64, bottom: f64) {
+fn draw_panel(
+    sheet: &mut Sheet,
+    plan: &Plan,
+    (idx, panel): (usize, &Panel),
+    x_label: &str,
+    (top, bottom): (f64, f64),
+) {
     let Some(y) = y_scale(panel, bottom, top) else {
         let reason = y_extent(panel).reason(panel.y_log);
         sheet.no_data((plan.left, top), (plan.right - plan.left, bottom - top), &reason);
@@ -102,7 +115,8 @@ fn draw_panel(sheet: &mut Sheet, plan: &Plan, panel: &Panel, idx: usize, top: f6
     sheet.svg.rect((clip_x, top - 3.0), (clip_w, bottom - top + 6.0), "");
     sheet.svg.raw("</clipPath>\n");
     sheet.svg.group(&format!(
-        "class=\"plot\" clip-path=\"url(#{clip})\" data-panel=\"{idx}\" data-x=\"{}\" data-y=\"{}\"",
+        "class=\"plot\" clip-path=\"url(#{clip})\" data-panel=\"{idx}\" data-name=\"{}\" data-x=\"{}\" data-y=\"{}\"",
+        xml(x_label),
         plan.x.attribute(),
         y.attribute()
     ));
@@ -135,6 +149,12 @@ fn draw_line(sheet: &mut Sheet, plan: &Plan, y: &Scale, line: &Line, n_lines: us
     let (w, opacity) = match (line.faint, n_lines > 12) {
         (true, true) => ("1", " stroke-opacity=\"0.28\""),
         (true, false) => ("1.2", " stroke-opacity=\"0.4\""),
+        (false, _)
+            if pieces.iter().map(Vec::len).sum::<usize>() as f64
+                > 1.5 * (plan.right - plan.left) =>
+        {
+            ("1.1", "")
+        }
         (false, _) => ("2", ""),
     };
     let dash = ink::dash(line.dashed, slot.unwrap_or(0));

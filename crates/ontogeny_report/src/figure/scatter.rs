@@ -69,10 +69,10 @@ pub(crate) fn draw(sheet: &mut Sheet, frame: &Frame<'_>, groups: &[Line]) {
     if frame.diagonal {
         draw_diagonal(sheet, &x, &y);
     }
-    let (x_text, y_text) = (x.attribute(), y.attribute());
+    let (name, x_text, y_text) = (crate::escape::xml(frame.x_label), x.attribute(), y.attribute());
     sheet
         .svg
-        .group(&format!("class=\"plot\" data-panel=\"0\" data-x=\"{x_text}\" data-y=\"{y_text}\""));
+        .group(&format!("class=\"plot\" data-panel=\"0\" data-name=\"{name}\" data-x=\"{x_text}\" data-y=\"{y_text}\""));
     sheet.svg.rect(
         (left, top),
         (right - left, height),

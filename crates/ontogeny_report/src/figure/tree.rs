@@ -171,18 +171,26 @@ fn draw(sheet: &mut Sheet, all: &[Row<'_>]) {
     }
 }
 
-fn draw_names(sheet: &mut Sheet, node: &TreeNode, x: f64, band_top: f64, y: f64, room: f64) {
-    let label = TextStyle::new(ink::INK, TEXT).bold().within(room - x - 14.0);
-    let note = TextStyle::new(ink::MUTED, SMALL).within(room - x - 14.0);
-    if room >= sheet.width {
-        sheet.svg.text((x, band_top + 14.0), &node.label, label.over_marks());
-        sheet.svg.text((x, band_top + 28.0), &node.note, note.over_marks());
-    } else if node.note.is_empty() {
+/// Names in the column left of the lines.
+fn draw_names_beside(sheet: &mut Sheet, node: &TreeNode, x: f64, y: f64, left: f64) {
+    let label = TextStyle::new(ink::INK, TEXT).bold().within(left - x - 14.0);
+    let note = TextStyle::new(ink::MUTED, SMALL).within(left - x - 14.0);
+    if node.note.is_empty() {
         sheet.svg.text((x, y + 4.0), &node.label, label);
     } else {
         sheet.svg.text((x, y - 2.5), &node.label, label);
         sheet.svg.text((x, y + 11.5), &node.note, note);
     }
+}
+
+/// Names above the line, right of the branch where there is room, so that no branch runs through them.
+fn draw_names_above(sheet: &mut Sheet, node: &TreeNode, from: f64, band_top: f64) {
+    let label = TextStyle::new(ink::INK, TEXT).bold().within(sheet.width - 20.0);
+    let note = TextStyle::new(ink::MUTED, SMALL).within(sheet.width - 20.0);
+    let widest = width(&node.label, label.weight, TEXT).max(width(&node.note, note.weight, SMALL));
+    let x = (from + 7.0).min(sheet.width - 6.0 - widest).max(4.0);
+    sheet.svg.text((x, band_top + 14.0), &node.label, label.over_marks());
+    sheet.svg.text((x, band_top + 28.0), &node.note, note.over_marks());
 }
 
 fn describe(node: &TreeNode) -> String {

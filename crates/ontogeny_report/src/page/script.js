@@ -87,7 +87,6 @@
         }
         return p.marks;
       };
-      const xName = (p) => svg.dataset.xName || "x";
       const readPlot = (p, at, event) => {
         const label = (name, text) => (name ? name + "\n" : "") + text;
         if (p.plot.classList.contains("cells")) {
@@ -99,7 +98,7 @@
           }
           if (!best) return false;
           const value = Number.isNaN(best[2]) ? "not measured" : format(best[2]);
-          show(`${value}\nx ${format(best[0])}, y ${format(best[1])}`, event);
+          show(`${value}\n${p.plot.dataset.name || "x"} ${format(best[0])}, row ${format(best[1])}`, event);
           return true;
         }
         let best = null, distance = 26;
@@ -112,7 +111,7 @@
         ring.setAttribute("cx", best.px);
         ring.setAttribute("cy", best.py);
         ring.style.display = "";
-        show(label(best.name, `${xName(p)} ${format(best.vx)}: ${format(best.vy)}`), event);
+        show(label(best.name, `${p.plot.dataset.name || "x"} ${format(best.vx)}: ${format(best.vy)}`), event);
         return true;
       };
       svg.addEventListener("pointermove", (event) => {
