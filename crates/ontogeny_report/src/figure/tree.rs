@@ -146,14 +146,11 @@ fn draw(sheet: &mut Sheet, all: &[Row<'_>]) {
         );
         sheet.svg.line((from + bend, y), (to.max(from + bend), y), &paint);
         sheet.svg.line((to, y - 4.5), (to, y + 4.5), &paint);
-        draw_names(
-            sheet,
-            node,
-            indent(row) + 4.0,
-            band_top,
-            y,
-            if stacked { sheet.width } else { left },
-        );
+        if stacked {
+            draw_names_above(sheet, node, from, band_top);
+        } else {
+            draw_names_beside(sheet, node, indent(row) + 4.0, y, left);
+        }
         sheet.svg.end();
         for (step, kind) in &node.events {
             let slot = kinds.iter().position(|known| known == kind).unwrap_or(0);
