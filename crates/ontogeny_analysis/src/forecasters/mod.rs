@@ -14,12 +14,21 @@
 //! To add a theory: one file here, its `mod` line and its row in [`THEORIES`] (or [`BASELINES`]).
 
 mod climatology;
+mod delay;
 mod delta;
+mod eta_lambda;
 mod extrapolation;
+mod gini_passage;
 mod hparams;
 mod landmark;
+mod mirror;
 mod nearest;
+mod norm_passage;
 mod persistence;
+mod power_law;
+mod signals;
+mod skills;
+pub mod standard;
 
 use ontogeny_core::{
     Event, Predictive, Prefix, RunId, Series, Step, Target, TheoryRef, ThresholdRule,
@@ -29,10 +38,17 @@ use std::fmt::Debug;
 
 pub use climatology::Climatology;
 pub use delta::Delta;
+pub use eta_lambda::EtaLambda;
 pub use extrapolation::Extrapolation;
+pub use gini_passage::{GiniPassage, TimeAxis};
 pub use hparams::HparamsOnly;
+pub use mirror::mirror_accuracy;
 pub use nearest::NearestRun;
+pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
+pub use power_law::{PowerCurve, PowerLaw};
+pub use signals::{Link, Signal, SignalsAft};
+pub use skills::{LocalSlope, PooledSlope, RemainingSkills, SkillNames, Strength, UnitSlope};
 
 /// A finished run, for fitting.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,6 +268,27 @@ pub const BASELINES: &[TheoryEntry] = &[
     hparams::ENTRY,
     nearest::ENTRY,
 ];
+
+/// Theories proper: what a study puts beside the baselines.
+pub const THEORIES: &[TheoryEntry] = &[
+    eta_lambda::ENTRY,
+    norm_passage::ENTRY,
+    gini_passage::ENTRY,
+    signals::ENTRY,
+    mirror::ENTRY,
+    power_law::ENTRY,
+    power_law::ENTRY_POW4,
+    skills::LOCAL_SLOPE,
+    skills::UNIT_SLOPE,
+    skills::STRENGTH,
+    skills::POOLED_SLOPE,
+    skills::REMAINING,
+];
+
+/// The theory or baseline with this name.
+pub fn find(name: &str) -> Option<&'static TheoryEntry> {
+    BASELINES.iter().chain(THEORIES).find(|t| t.spec.name == name)
+}
 
 /// A fitted theory with its name.
 pub type NamedFitted = (String, Box<dyn Fitted>);
