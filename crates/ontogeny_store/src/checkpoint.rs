@@ -9,6 +9,7 @@ use crate::tensors::n_values;
 use crate::{Damage, StoreError, disk};
 use ontogeny_core::Step;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Smallest tensor with chunks of its own.
@@ -236,7 +237,9 @@ pub(crate) fn write(
     let mut joined = Vec::new();
     for stretch in stretches(tensors) {
         joined.clear();
-        stretch.iter().for_each(|(_, bytes)| joined.extend_from_slice(bytes));
+        for (_, bytes) in &stretch {
+            joined.extend_from_slice(bytes);
+        }
         let (chunk, n_stored) = chunks.put(&joined, previous.get(info.n_chunks))?;
         info.n_chunks += 1;
         info.n_new_chunks += usize::from(n_stored > 0);
@@ -351,4 +354,21 @@ pub(crate) fn read(
 /// The hash of the state at a step, without reading the state.
 pub(crate) fn read_state_hash(run_dir: &Path, step: Step) -> Result<Option<String>, StoreError> {
     Ok(read_index(run_dir, step)?.map(|i| i.state_hash))
+}
+
+/// Checks that a checkpoint can be read, skipping chunks in `checked`, to which it adds.
+pub(crate) fn check(
+    run_dir: &Path,
+    chunks: &Chunks,
+    step: Step,
+    checked: &mut BTreeSet<ChunkId>,
+) -> Result<(), StoreError> {
+    let Some(index) = read_index(run_dir, step)? else { return Ok(()) };
+    for piece in index.tensors.into_iter().flat_map(|t| t.pieces) {
+        if !checked.contains(&piece.chunk) {
+            chunks.get(&piece.chunk)?;
+            checked.insert(piece.chunk);
+        }
+    }
+    Ok(())
 }

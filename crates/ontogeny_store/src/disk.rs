@@ -156,6 +156,17 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::json(path, e))
 }
 
+/// Checks that what will be written can be read back: JSON has no NaN and no infinity.
+pub(crate) fn check_readable<T: serde::Serialize + serde::de::DeserializeOwned>(
+    path: &Path,
+    value: &T,
+) -> Result<(), StoreError> {
+    serde_json::to_vec(value)
+        .and_then(|bytes| serde_json::from_slice::<T>(&bytes))
+        .map(drop)
+        .map_err(|e| StoreError::Encode { path: path.to_path_buf(), source: Box::new(e) })
+}
+
 /// Replaces a JSON file, indented for people.
 pub(crate) fn replace_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StoreError> {
     let mut bytes = serde_json::to_vec_pretty(value)

@@ -80,8 +80,8 @@ pub enum StoreError {
     /// The record of how many entries were sealed is gone.
     #[error("trust the ledger: the record of its last entry was removed: {}", path.display())]
     NoLedgerHead { path: PathBuf },
-    /// A value cannot be written as JSON or Parquet.
-    #[error("encode: {}", path.display())]
+    /// A value cannot be written as JSON (which has no NaN) or Parquet.
+    #[error("encode a value so that it can be read back, is it finite?: {}", path.display())]
     Encode { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
 }
 

@@ -56,7 +56,8 @@ impl Ledger {
     ///
     /// # Errors
     /// [`StoreError::LedgerBroken`], [`StoreError::LedgerLine`] or [`StoreError::LedgerCut`] if entries were
-    /// changed or removed; nothing is appended to a broken chain.
+    /// changed or removed; nothing is appended to a broken chain. [`StoreError::Encode`] if `body` holds a NaN
+    /// or an infinity, which a line of JSON could not give back.
     pub fn append(&self, body: LedgerBody, clock: &dyn Clock) -> Result<LedgerEntry, StoreError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         disk::create_dir(&self.dir)?;
@@ -70,6 +71,7 @@ impl Ledger {
         self.catch_up(&mut seen)?;
         file.set_len(seen.bytes).map_err(|e| StoreError::io("cut the torn line of", &path, e))?;
         let entry = LedgerEntry::seal(seen.last.as_ref(), clock.unix_secs(), body);
+        disk::check_readable(&path, &entry)?;
         let mut line = serde_json::to_vec(&entry)
             .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
         line.push(b'\n');

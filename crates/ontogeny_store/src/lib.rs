@@ -16,6 +16,7 @@ mod table;
 mod tape;
 mod tensors;
 mod tolerant;
+mod verify;
 mod wire;
 mod writer;
 
@@ -27,4 +28,5 @@ pub use store::{FORMAT_VERSION, Listing, Store};
 pub use study::StudyFolder;
 pub use tape::TornTail;
 pub use tensors::{TensorReading, TensorValues};
+pub use verify::Verification;
 pub use writer::RunWriter;

@@ -1,13 +1,13 @@
 //! Reading one run.
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::chunks::Chunks;
+use crate::chunks::{ChunkId, Chunks};
 use crate::rows::RowBlock;
 use crate::tape::{self, Block, Snapshot, TornTail};
 use crate::tensors::{TensorBlock, TensorReading};
 use crate::{StoreError, events};
 use ontogeny_core::{Clocks, Event, Point, RunManifest, Series, Step};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -155,6 +155,23 @@ impl RunReader {
     pub fn torn_tails(&self) -> Result<Vec<TornTail>, StoreError> {
         let (metrics, tensors) = (&self.metrics()?.torn, &self.tensors()?.torn);
         Ok(metrics.iter().chain(tensors).cloned().collect())
+    }
+
+    /// Everything that is wrong with the run.
+    pub(crate) fn problems(&self, checked: &mut BTreeSet<ChunkId>) -> Vec<StoreError> {
+        let run = &self.manifest.run;
+        let mut problems = Vec::new();
+        problems.extend(self.metrics().err());
+        problems.extend(self.tensors().err());
+        problems.extend(self.events().err());
+        match self.checkpoints() {
+            Err(e) => problems.push(e),
+            Ok(steps) => problems.extend(steps.into_iter().filter_map(|step| {
+                let found = checkpoint::check(&self.dir, &self.chunks, step, checked);
+                found.err().map(|e| e.of_run(run))
+            })),
+        }
+        problems
     }
 
     fn read<B: Block>(&self) -> Result<Snapshot<B>, StoreError> {

@@ -107,7 +107,7 @@ impl Store {
         }
         let draft = disk::create_tmp_dir(&runs)?;
         let made = writer::lock(&draft, &manifest.run).and_then(|lock| {
-            disk::replace_json(&writer::manifest_path(&draft), manifest)?;
+            writer::write_manifest(&draft, manifest)?;
             // Renaming onto a folder that has content fails, so of two creators one wins.
             match std::fs::rename(&draft, &dir) {
                 Ok(()) => Ok(lock),

@@ -140,7 +140,8 @@ fn read_log<B: Block>(dir: &Path, run: &RunId) -> Result<Option<Live<B>>, StoreE
         })?;
     }
     let n_torn = (bytes.len() - scan.end) as u64;
-    let torn = (n_torn > 0).then(|| TornTail { path, at_byte: scan.end as u64, n_bytes: n_torn });
+    let torn = TornTail { path, at_byte: scan.end as u64, n_bytes: n_torn };
+    let torn = (n_torn > 0).then_some(torn);
     Ok(Some(Live { header, block, end: scan.end, torn }))
 }
 
@@ -173,7 +174,9 @@ pub(crate) fn read<B: Block>(dir: &Path, run: &RunId) -> Result<Snapshot<B>, Sto
     let mut blocks: Vec<B> = Vec::new();
     let mut push = |block: B, cut: Option<Step>| {
         if let Some(last) = cut {
-            blocks.iter_mut().for_each(|b| b.cut(last));
+            for b in &mut blocks {
+                b.cut(last);
+            }
         }
         blocks.push(block);
     };

@@ -40,6 +40,13 @@ pub(crate) fn manifest_path(dir: &Path) -> PathBuf {
     dir.join("manifest.json")
 }
 
+/// Replaces the manifest, unless it could not be read back: JSON has no NaN, and a clock may be one.
+pub(crate) fn write_manifest(dir: &Path, manifest: &RunManifest) -> Result<(), StoreError> {
+    let path = manifest_path(dir);
+    disk::check_readable::<RunManifest>(&path, manifest)?;
+    disk::replace_json(&path, manifest)
+}
+
 /// Takes the lock of a run's folder, without waiting.
 pub(crate) fn lock(dir: &Path, run: &RunId) -> Result<File, StoreError> {
     let path = dir.join("lock");
@@ -114,6 +121,9 @@ impl RunWriter {
         clocks: Clocks,
         readings: &[(&str, &str, f64)],
     ) -> Result<(), StoreError> {
+        if readings.is_empty() {
+            return Ok(());
+        }
         self.scratch.clear();
         for (name, unit, value) in readings {
             let number = self.metrics.number(name, unit)?;
@@ -251,7 +261,7 @@ impl RunWriter {
     /// Replaces the manifest, durably.
     ///
     /// # Errors
-    /// If it cannot be written; then the old one stays.
+    /// If it cannot be written, or not be read back because a clock is NaN or infinite; then the old one stays.
     ///
     /// # Panics
     /// If the manifest is that of another run.
@@ -262,7 +272,7 @@ impl RunWriter {
             manifest.run,
             self.manifest.run
         );
-        disk::replace_json(&manifest_path(&self.dir), manifest)?;
+        write_manifest(&self.dir, manifest)?;
         self.manifest = manifest.clone();
         Ok(())
     }

@@ -1,0 +1,10 @@
+//! The store as its users see it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod crash;
+mod errors;
+mod law_9;
+mod ledger;
+mod model;
+mod round_trip;
+mod support;
