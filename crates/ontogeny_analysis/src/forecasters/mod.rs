@@ -13,6 +13,7 @@
 //!
 //! To add a theory: one file here, its `mod` line and its row in [`THEORIES`] (or [`BASELINES`]).
 
+mod calibrated;
 mod climatology;
 mod delay;
 mod delta;
@@ -21,6 +22,8 @@ mod extrapolation;
 mod gini_passage;
 mod hparams;
 mod landmark;
+#[cfg(test)]
+mod laws;
 mod mirror;
 mod nearest;
 mod norm_passage;
@@ -29,6 +32,8 @@ mod power_law;
 mod signals;
 mod skills;
 pub mod standard;
+#[cfg(test)]
+mod worlds;
 
 use ontogeny_core::{
     Event, Predictive, Prefix, RunId, Series, Step, Target, TheoryRef, ThresholdRule,
@@ -36,6 +41,9 @@ use ontogeny_core::{
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+pub use calibrated::{
+    Calibrated, CalibrationOptions, LeftOut, Rival, Verdict, calibrate, leave_one_out, rivals,
+};
 pub use climatology::Climatology;
 pub use delta::Delta;
 pub use eta_lambda::EtaLambda;

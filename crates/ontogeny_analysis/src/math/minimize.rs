@@ -11,7 +11,7 @@ pub(crate) struct Minimum {
 
 /// Minimizes `f`, which returns value and gradient, from `start`.
 ///
-/// Stops when the gradient's largest entry is below 1e-9 or no step lowers the value; `None` only if the
+/// Stops when the gradient's largest entry is below 1e-7 or three steps together lower the value by less than 1e-12 of it; `None` only if the
 /// value at the start is not finite. Deterministic.
 pub(crate) fn bfgs(start: &[f64], f: impl Fn(&[f64]) -> (f64, Vec<f64>)) -> Option<Minimum> {
     let n = start.len();
@@ -24,9 +24,9 @@ pub(crate) fn bfgs(start: &[f64], f: impl Fn(&[f64]) -> (f64, Vec<f64>)) -> Opti
         return None;
     }
     let mut inv = identity();
-    let mut fresh = true;
+    let (mut fresh, mut stalled) = (true, 0);
     for _ in 0..300 {
-        if grad.iter().all(|g| g.abs() < 1e-9) {
+        if grad.iter().all(|g| g.abs() < 1e-7) || stalled == 3 {
             break;
         }
         let mut dir: Vec<f64> = inv.iter().map(|row| -dot(row, &grad)).collect();
@@ -70,6 +70,7 @@ pub(crate) fn bfgs(start: &[f64], f: impl Fn(&[f64]) -> (f64, Vec<f64>)) -> Opti
             }
         }
         fresh = false;
+        stalled = if value - v <= 4e-13 * value.abs().max(1.0) { stalled + 1 } else { 0 };
         (x, value, grad) = (trial, v, g);
     }
     Some(Minimum { x, value })

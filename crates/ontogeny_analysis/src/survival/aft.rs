@@ -53,6 +53,8 @@ pub struct AftModel {
     with_cure: bool,
     factor: Option<Cholesky>,
     dof: f64,
+    /// Student's 90 % quantile over the normal's for `dof`.
+    student: f64,
     log_likelihood: f64,
 }
 
@@ -192,6 +194,7 @@ pub fn fit_aft(rows: &[AftRow], options: AftOptions) -> Option<AftModel> {
         design.iter().filter(|r| r.1.mid().is_some()).map(|r| r.0.clone()).collect();
     let factor = Cholesky::new(&gram(&events, &ridge));
     let used: f64 = factor.as_ref().map_or(0.0, |f| events.iter().map(|x| f.inverse_form(x)).sum());
+    let dof = (events.len() as f64 - used).max(1.0);
     Some(AftModel {
         scale,
         beta: best.x[..p].to_vec(),
@@ -199,7 +202,8 @@ pub fn fit_aft(rows: &[AftRow], options: AftOptions) -> Option<AftModel> {
         gamma: best.x[p + 1..].to_vec(),
         with_cure: options.with_cure,
         factor,
-        dof: (events.len() as f64 - used).max(1.0),
+        dof,
+        student: student_quantile(0.95, dof.max(2.0)) / 1.644_853_626_951_472_7,
         log_likelihood: -best.value,
     })
 }
@@ -254,8 +258,10 @@ impl AftModel {
             .factor
             .as_ref()
             .map_or((1.0, 1.0), |f| (self.dof + self.beta.len() as f64, f.inverse_form(&z)));
-        let student = student_quantile(0.95, self.dof.max(2.0)) / 1.644_853_626_951_472_7;
-        self.sigma * (n / self.dof).min(4.0).sqrt() * (1.0 + leverage.min(9.0)).sqrt() * student
+        self.sigma
+            * (n / self.dof).min(4.0).sqrt()
+            * (1.0 + leverage.min(9.0)).sqrt()
+            * self.student
     }
 
     /// P(T > e^u) with predictive scale.

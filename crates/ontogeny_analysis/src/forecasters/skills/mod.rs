@@ -68,6 +68,11 @@ impl Default for SkillNames {
 pub(crate) type Learned = (f64, f64);
 
 impl SkillNames {
+    /// Whether the question is about the time of a skill.
+    fn is_skill(&self, query: &Query) -> bool {
+        matches!(&query.target, Target::EventTime { event, .. } if event.starts_with(&self.event_prefix))
+    }
+
     /// `ln P(k)` of every skill, in the order of the feature names.
     pub(crate) fn ln_p<'a>(
         &'a self,

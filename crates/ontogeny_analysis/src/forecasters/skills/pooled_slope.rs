@@ -58,6 +58,9 @@ impl Theory for PooledSlope {
     }
 
     fn fit(&self, runs: &[TrainingRun], query: &Query) -> Result<Box<dyn Fitted>, NotFitted> {
+        if !self.names.is_skill(query) {
+            return Err(NotFitted::WrongTarget { theory: SPEC.name });
+        }
         let few = NotFitted::TooFewRuns { theory: SPEC.name, needed: 1, found: runs.len() };
         let tops: Vec<f64> = runs
             .iter()
