@@ -35,7 +35,7 @@ impl Scale {
         }
         let zero_at = (log && extent.n_zero > 0).then_some(from);
         let from = if zero_at.is_some() { from + ZERO_GUTTER } else { from };
-        let (lo, hi) = widened(if log { extent.lo_positive } else { extent.lo }, extent.hi, log);
+        let (lo, hi) = widened(extent, log);
         Some(Self { log, lo, hi, from, to, zero_at })
     }
 
@@ -44,11 +44,10 @@ impl Scale {
         if extent.is_empty(log) {
             return None;
         }
-        let (mut lo, mut hi) =
-            widened(if log { extent.lo_positive } else { extent.lo }, extent.hi, log);
+        let (mut lo, mut hi) = widened(extent, log);
         if log {
-            let air = (hi / lo).powf(0.04);
-            (lo, hi) = (lo / air, hi * air);
+            let air = ((hi.ln() - lo.ln()) * 0.04).exp();
+            (lo, hi) = ((lo / air).max(f64::MIN_POSITIVE), (hi * air).min(1e305));
         } else {
             let air = (hi - lo) * 0.05;
             let (old_lo, old_hi) = (lo, hi);
@@ -176,15 +175,17 @@ impl Scale {
 }
 
 /// Ends that span something: a single value gets room around it.
-fn widened(lo: f64, hi: f64, log: bool) -> (f64, f64) {
+fn widened(extent: &Extent, log: bool) -> (f64, f64) {
+    let lo = if log { extent.lo_positive.max(f64::MIN_POSITIVE) } else { extent.lo };
+    let hi = extent.hi.max(lo);
     let is_narrow =
         if log { hi / lo < 1.0 + 1e-9 } else { hi - lo <= lo.abs().max(hi.abs()) * 1e-12 };
     if !is_narrow {
         (lo, hi)
     } else if log {
-        (lo / 2.0, hi * 2.0)
+        ((lo / 2.0).max(f64::MIN_POSITIVE), (hi * 2.0).min(1e305))
     } else {
-        let room = if lo == 0.0 { 1.0 } else { lo.abs() * 0.1 };
+        let room = if lo.abs() < 1e-290 { 1.0 } else { lo.abs() * 0.1 };
         (lo - room, hi + room)
     }
 }

@@ -17,7 +17,9 @@ const PREDICTED: usize = 1;
 /// Draws one row per intervention around a line at no effect.
 pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, seed_band: Option<f64>, rows: &[EffectRow]) {
     sheet.description.push(format!("Effects on {x_label}."));
-    sheet.description.extend(rows.iter().map(|row| format!("{}.", tooltip(row))));
+    sheet
+        .description
+        .extend(rows.iter().map(|row| format!("{}.", tooltip(row).replace('\n', ", "))));
     let seed_band = seed_band.map(f64::abs).filter(|band| is_drawable(*band));
     let mut extent = Extent::default();
     for row in rows {
@@ -203,13 +205,15 @@ fn value_text(row: &EffectRow) -> String {
 }
 
 fn tooltip(row: &EffectRow) -> String {
-    let mut text = format!("{}: {}", row.label, value_text(row));
+    let mut lines = vec![row.label.clone(), value_text(row)];
     if !row.pairs.is_empty() {
         let pairs: Vec<String> = row.pairs.iter().take(12).map(|&pair| signed(pair)).collect();
-        text += &format!("; pairs {}", pairs.join(", "));
+        lines.push(format!("pairs {}", pairs.join(", ")));
     }
     if let Some((value, lo, hi)) = row.predicted {
-        text += &format!("; predicted {} [{}, {}]", signed(value), signed(lo), signed(hi));
+        lines.push(format!("predicted {} [{}, {}]", signed(value), signed(lo), signed(hi)));
     }
-    if row.note.is_empty() { text } else { format!("{text}; {}", row.note) }
+    lines.push(row.note.clone());
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
 }

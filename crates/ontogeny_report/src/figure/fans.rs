@@ -296,24 +296,23 @@ fn percent(prob: f64) -> String {
 }
 
 fn tooltip(fan: &Fan) -> String {
-    let mut text = format!("{} ({}), read to {}", fan.label, fan.group, human(fan.cutoff));
+    let mut lines =
+        vec![fan.label.clone(), fan.group.clone(), format!("read to {}", human(fan.cutoff))];
     if let Some(q) = quantiles(fan) {
-        text += &format!(
-            ": median {}, 50% {} to {}, 90% {} to {}",
-            human(q[3]),
-            human(q[2]),
-            human(q[4]),
-            human(q[0]),
-            human(q[6])
-        );
+        lines.push(format!("median {}", human(q[3])));
+        for (level, low, high) in [(50, 2, 4), (80, 1, 5), (90, 0, 6)] {
+            lines.push(format!("{level}%: {} to {}", human(q[low]), human(q[high])));
+        }
     } else {
-        text += ": not predictable";
+        lines.push("not predictable".to_owned());
     }
     if fan.never_prob > 0.0 {
-        text += &format!("; never {}", percent(fan.never_prob.clamp(0.0, 1.0)));
+        lines.push(format!("never: {}", percent(fan.never_prob.clamp(0.0, 1.0))));
     }
-    match fan.outcome {
-        Some(outcome) => text + &format!("; outcome {}", human(outcome)),
-        None => text + &format!("; no outcome by {}", human(fan.horizon)),
-    }
+    lines.push(match fan.outcome {
+        Some(outcome) => format!("outcome {}", human(outcome)),
+        None => format!("no outcome by {}", human(fan.horizon)),
+    });
+    lines.retain(|line| !line.is_empty());
+    lines.join("\n")
 }

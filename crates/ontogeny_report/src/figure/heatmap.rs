@@ -76,8 +76,9 @@ pub(crate) fn draw(sheet: &mut Sheet, map: &Heatmap) {
         sheet.svg.line((marker.x, top), (marker.x, bottom), paint);
     }
     sheet.svg.group(&format!(
-        "class=\"plot cells\" data-name=\"{}\" data-x=\"{}\" data-y=\"{}\"",
+        "class=\"plot cells\" data-name=\"{}\" data-row=\"{}\" data-x=\"{}\" data-y=\"{}\"",
         crate::escape::xml(&map.x_label),
+        crate::escape::xml(&map.y_label),
         x.attribute(),
         y.attribute()
     ));

@@ -98,7 +98,7 @@
           }
           if (!best) return false;
           const value = Number.isNaN(best[2]) ? "not measured" : format(best[2]);
-          show(`${value}\n${p.plot.dataset.name || "x"} ${format(best[0])}, row ${format(best[1])}`, event);
+          show(`${value}\n${p.plot.dataset.name || "x"} ${format(best[0])}, ${p.plot.dataset.row || "y"} ${format(best[1])}`, event);
           return true;
         }
         let best = null, distance = 26;
