@@ -9,7 +9,8 @@
 
 use crate::{
     EvalSet, ProbeError,
-    lanes::{LANES, dispatch, exp},
+    lanes::{LANES, Tail, dispatch, exp_in_place},
+    scores::write_below,
     trig_logits::{TrigLogits, class_of},
 };
 
@@ -41,29 +42,30 @@ pub(crate) fn excluded_losses(
     let n_frequencies = trig.basis().n_frequencies();
     let mut removed = Removed::new(p, n_columns);
     let mut sum = LogSums::new(n_columns);
-    let mut row = vec![0.0; p.next_multiple_of(LANES)];
-    let mut n = 0_usize;
+    let (width, tail) = (p.next_multiple_of(LANES), Tail::of(p));
+    let mut exponentials = vec![0.0; p * width];
+    let (mut rows, mut n) = (Vec::with_capacity(p), 0_usize);
     for s in 0..p {
-        let mut is_prepared = false;
+        rows.clear();
         for pair in trig.pairs(s).filter(|&pair| of(pair)) {
-            if !is_prepared {
-                dispatch(
-                    #[inline(always)]
-                    || removed.prepare(trig, &key_component[s * p..][..p], s),
-                );
-                is_prepared = true;
-            }
-            let target = class_of(set, p, pair)?;
-            let logits = &set.logits[pair * set.n_classes..][..p];
-            dispatch(
-                #[inline(always)]
-                || {
-                    let top = exponentials(logits, &mut row);
-                    sum.add(&removed, &row[..p], top, logits, target);
-                },
-            );
-            n += 1;
+            rows.push((pair * set.n_classes, class_of(set, p, pair)?, 0.0));
         }
+        n += rows.len();
+        dispatch(
+            #[inline(always)]
+            || {
+                removed.prepare(trig, &key_component[s * p..][..p], s);
+                for ((from, _, top), to) in
+                    rows.iter_mut().zip(exponentials.chunks_exact_mut(width))
+                {
+                    *top = below_maximum(set.logits, *from, p, &tail, to);
+                }
+                exp_in_place(&mut exponentials[..rows.len() * width]);
+                for (&(from, target, top), e) in rows.iter().zip(exponentials.chunks_exact(width)) {
+                    sum.add(&removed, &e[..p], top, &set.logits[from..from + p], target);
+                }
+            },
+        );
     }
     if n == 0 {
         return Ok(None);
@@ -77,23 +79,25 @@ pub(crate) fn excluded_losses(
     Ok(Some(ExcludedLosses { by_frequency: losses, keys }))
 }
 
-/// Writes `exp(l - max)` and returns the maximum.
+/// Writes `l - max` of the `n` logits from `from` on, and returns the maximum.
 #[inline(always)]
-fn exponentials(logits: &[f32], row: &mut [f64]) -> f64 {
-    let (chunks, rest) = logits.as_chunks::<LANES>();
-    let mut tail = [f32::NEG_INFINITY; LANES];
-    tail[..rest.len()].copy_from_slice(rest);
+fn below_maximum(logits: &[f32], from: usize, n: usize, tail: &Tail, to: &mut [f64]) -> f64 {
+    let chunks = logits[from..from + n].as_chunks::<LANES>().0;
+    let tail = tail.load(logits, from + n);
+    let max = |x: f32, y: f32| if x > y { x } else { y };
     let mut tops = tail;
-    for chunk in chunks {
-        for l in 0..LANES {
-            tops[l] = if chunk[l] > tops[l] { chunk[l] } else { tops[l] };
+    for &chunk in chunks {
+        tops = std::array::from_fn(|l| max(chunk[l], tops[l]));
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for l in 0..half {
+            tops[l] = max(tops[l], tops[l + half]);
         }
+        half /= 2;
     }
-    let top = f64::from(tops.iter().fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m }));
-    let all = chunks.iter().chain(if rest.is_empty() { None } else { Some(&tail) });
-    for (to, from) in row.as_chunks_mut::<LANES>().0.iter_mut().zip(all) {
-        *to = exp(std::array::from_fn(|l| f64::from(from[l]) - top));
-    }
+    let top = f64::from(tops[0]);
+    write_below(chunks, tail, top, to);
     top
 }
 
@@ -140,15 +144,14 @@ impl Removed {
                 *least = if v < *least { v } else { *least };
             }
         }
-        let least = self.least.as_chunks::<LANES>().0;
         for (factors, values) in
             self.factors.chunks_exact_mut(n_columns).zip(self.values.chunks_exact(n_columns))
         {
-            let chunks = factors.as_chunks_mut::<LANES>().0.iter_mut();
-            for ((factors, values), least) in chunks.zip(values.as_chunks::<LANES>().0).zip(least) {
-                *factors = exp(std::array::from_fn(|l| least[l] - values[l]));
+            for ((factor, value), least) in factors.iter_mut().zip(values).zip(&self.least) {
+                *factor = least - value;
             }
         }
+        exp_in_place(&mut self.factors);
     }
 }
 

@@ -136,7 +136,9 @@ mod tests {
             prop_assume!(x.iter().sum::<f64>() > 0.0);
             let g = gini(&x).unwrap();
             x.reverse();
-            x.iter_mut().for_each(|v| *v *= scale);
+            for v in &mut x {
+                *v *= scale;
+            }
             prop_assert!((gini(&x).unwrap() - g).abs() < 1e-12);
             prop_assert!((-1e-12..1.0).contains(&g));
         }

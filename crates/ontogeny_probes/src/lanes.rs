@@ -58,12 +58,57 @@ pub(crate) fn dot_f64(x: &[f64], y: &[f64]) -> f64 {
     total(sum) + rest
 }
 
-/// `exp(x)` for `x <= 0`, to 2 units in the last place; below -708 it is 0, and NaN stays NaN.
-///
-/// Cody and Waite's reduction by multiples of ln 2, then the Taylor polynomial of degree 12 on
-/// |r| <= ln 2 / 2, whose remainder is 2e-16.
+/// Loads the end of a row that does not fill all lanes, with negative infinity in the lanes left over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tail {
+    n: usize,
+    keep: [u32; LANES],
+    fill: [u32; LANES],
+}
+
+impl Tail {
+    /// For rows of `width` values.
+    pub(crate) fn of(width: usize) -> Self {
+        let n = width % LANES;
+        Self {
+            n,
+            keep: std::array::from_fn(|l| if l < n { u32::MAX } else { 0 }),
+            fill: std::array::from_fn(|l| if l < n { 0 } else { f32::NEG_INFINITY.to_bits() }),
+        }
+    }
+
+    /// The end of the row that ends before `table[end]`.
+    ///
+    /// It reads past the row where there is something to read, which costs less than a copy of unknown length.
+    #[inline(always)]
+    pub(crate) fn load(&self, table: &[f32], end: usize) -> [f32; LANES] {
+        let from = end - self.n;
+        match table[from..].first_chunk::<LANES>() {
+            Some(&chunk) => std::array::from_fn(|l| {
+                f32::from_bits((chunk[l].to_bits() & self.keep[l]) | self.fill[l])
+            }),
+            None => {
+                let mut lanes = [f32::NEG_INFINITY; LANES];
+                lanes[..self.n].copy_from_slice(&table[from..end]);
+                lanes
+            }
+        }
+    }
+}
+
+/// Replaces every x, which must be 0 or below, by `exp(x)` to 2 units in the last place; to be inlined into a
+/// kernel. NaN stays NaN, and below -708 the result is `exp(-708)`, 3e-308.
 #[inline(always)]
-pub(crate) fn exp(x: [f64; LANES]) -> [f64; LANES] {
+pub(crate) fn exp_in_place(values: &mut [f64]) {
+    for x in values {
+        *x = exp(*x);
+    }
+}
+
+/// Cody and Waite's reduction by multiples of ln 2, then the Taylor polynomial of degree 12 on |r| <= ln 2 / 2,
+/// whose remainder is 2e-16. Without branches, so that a loop over it becomes vector code.
+#[inline(always)]
+fn exp(x: f64) -> f64 {
     /// 1.5 * 2^52: adding it leaves the nearest integer in the low bits.
     const MAGIC: f64 = 6_755_399_441_055_744.0;
     const LN2_HI: f64 = 6.931_471_803_691_238e-1;
@@ -84,26 +129,16 @@ pub(crate) fn exp(x: [f64; LANES]) -> [f64; LANES] {
         1.0,
         1.0,
     ];
-    let mut r = [0.0; LANES];
-    let mut scale = [0.0; LANES];
-    for l in 0..LANES {
-        // Written so that NaN passes.
-        let x = if x[l] < -708.0 { -708.0 } else { x[l] };
-        let shifted = x.mul_add(std::f64::consts::LOG2_E, MAGIC);
-        let n = shifted - MAGIC;
-        r[l] = n.mul_add(-LN2_LO, n.mul_add(-LN2_HI, x));
-        scale[l] = f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52);
-    }
-    let mut e = [TAYLOR[0]; LANES];
+    // Written so that NaN passes.
+    let x = if -708.0 > x { -708.0 } else { x };
+    let shifted = x.mul_add(std::f64::consts::LOG2_E, MAGIC);
+    let n = shifted - MAGIC;
+    let r = n.mul_add(-LN2_LO, n.mul_add(-LN2_HI, x));
+    let mut e = TAYLOR[0];
     for c in &TAYLOR[1..] {
-        for l in 0..LANES {
-            e[l] = e[l].mul_add(r[l], *c);
-        }
+        e = e.mul_add(r, *c);
     }
-    for l in 0..LANES {
-        e[l] = if x[l] < -708.0 { 0.0 } else { e[l] * scale[l] };
-    }
-    e
+    e * f64::from_bits(shifted.to_bits().wrapping_add(1023) << 52)
 }
 
 #[cfg(test)]
@@ -114,14 +149,11 @@ mod tests {
     fn the_exponential_is_right_to_two_units_in_the_last_place() {
         for i in 0..100_000 {
             let x = -708.0 * f64::from(i) / 100_000.0;
-            let [e, ..] = exp([x; LANES]);
+            let e = exp(x);
             assert!((e / x.exp() - 1.0).abs() < 4.5e-16, "exp({x}) = {e}, not {}", x.exp());
         }
-        assert_eq!(
-            exp([0.0, -1e3, f64::NEG_INFINITY, 0.0, 0.0, 0.0, 0.0, 0.0])[..3],
-            [1.0, 0.0, 0.0]
-        );
-        assert!(exp([f64::NAN; LANES])[0].is_nan());
+        assert_eq!(exp(0.0), 1.0);
+        assert!(exp(-1e3) < 1e-307 && exp(f64::NEG_INFINITY) < 1e-307 && exp(f64::NAN).is_nan());
     }
 
     #[test]

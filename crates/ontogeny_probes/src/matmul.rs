@@ -24,18 +24,27 @@ pub(crate) fn matmul([m, k, n]: [usize; 3], a: &[f32], b: &[f32], out: &mut [f32
         out.fill(0.0);
         return;
     }
+    // The columns of a tile are brought together first: a row stride that is a power of two would send them
+    // all to one set of the cache. It also pads the last, narrow tile.
+    let mut panel = vec![[0.0; TILE_COLUMNS]; k];
     dispatch(
         #[inline(always)]
         || {
             for j in (0..n).step_by(TILE_COLUMNS) {
                 let width = TILE_COLUMNS.min(n - j);
+                for (panel, row) in panel.iter_mut().zip(b.chunks_exact(n)) {
+                    match row[j..].first_chunk() {
+                        Some(full) => *panel = *full,
+                        None => panel[..width].copy_from_slice(&row[j..]),
+                    }
+                }
                 let mut i = 0;
                 while i + TILE_ROWS <= m {
-                    tile::<TILE_ROWS>([k, n], &a[i * k..], &b[j..], &mut out[i * n + j..], width);
+                    tile::<TILE_ROWS>(n, &a[i * k..], &panel, &mut out[i * n + j..], width);
                     i += TILE_ROWS;
                 }
                 while i < m {
-                    tile::<1>([k, n], &a[i * k..], &b[j..], &mut out[i * n + j..], width);
+                    tile::<1>(n, &a[i * k..], &panel, &mut out[i * n + j..], width);
                     i += 1;
                 }
             }
@@ -45,36 +54,25 @@ pub(crate) fn matmul([m, k, n]: [usize; 3], a: &[f32], b: &[f32], out: &mut [f32
 
 #[inline(always)]
 fn tile<const ROWS: usize>(
-    [k, n]: [usize; 2],
+    n: usize,
     a: &[f32],
-    b: &[f32],
+    panel: &[[f32; TILE_COLUMNS]],
     out: &mut [f32],
     width: usize,
 ) {
+    let k = panel.len();
     let mut sums = [[0.0_f32; TILE_COLUMNS]; ROWS];
     let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &a[r * k..][..k]);
-    let mut from = 0;
-    #[expect(clippy::needless_range_loop, reason = "the index runs through several rows at once")]
-    for l in 0..k {
-        // A full tile reads in place; the last, narrow one is padded with zeros.
-        let mut padded = [0.0; TILE_COLUMNS];
-        let b = if let Some(full) =
-            b.get(from..from + TILE_COLUMNS).filter(|_| width == TILE_COLUMNS)
-        {
-            full.try_into().unwrap_or(&padded)
-        } else {
-            padded[..width].copy_from_slice(&b[from..from + width]);
-            &padded
-        };
+    for (l, b) in panel.iter().enumerate() {
         for r in 0..ROWS {
+            let x = rows[r][l];
             for c in 0..TILE_COLUMNS {
-                sums[r][c] = rows[r][l].mul_add(b[c], sums[r][c]);
+                sums[r][c] = x.mul_add(b[c], sums[r][c]);
             }
         }
-        from += n;
     }
-    for r in 0..ROWS {
-        out[r * n..][..width].copy_from_slice(&sums[r][..width]);
+    for (sums, out) in sums.iter().zip(out.chunks_mut(n)) {
+        out[..width].copy_from_slice(&sums[..width]);
     }
 }
 

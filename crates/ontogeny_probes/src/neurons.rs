@@ -56,7 +56,7 @@ impl NeuronBlocks {
                         let mut squares = [0.0_f32; BLOCK];
                         for b in 0..p {
                             let values = &values[(a * p + b) * stride + at..];
-                            let Some(x) = values.first_chunk::<BLOCK>() else { continue };
+                            let Some(&x) = values.first_chunk::<BLOCK>() else { continue };
                             for l in 0..BLOCK {
                                 row[l] += x[l];
                                 squares[l] = x[l].mul_add(x[l], squares[l]);
@@ -100,10 +100,10 @@ impl NeuronBlocks {
 }
 
 #[inline(always)]
-fn add(sum: &mut [f32; BLOCK], x: &[f32; BLOCK]) {
-    for l in 0..BLOCK {
-        sum[l] += x[l];
-    }
+fn add(sum: &mut [f32; BLOCK], x: [f32; BLOCK]) {
+    // By way of values, so that the compiler sees that nothing overlaps.
+    let old = *sum;
+    *sum = std::array::from_fn(|l| old[l] + x[l]);
 }
 
 /// The columns `from..from + width`, padded with zeros to a block.

@@ -4,8 +4,12 @@
 //! implicit QL iteration on the values alone (EISPACK tred1 and imtql1). Squaring the condition number costs
 //! nothing here: the input is `f32`, whose own rounding hides singular values below 1e-7 of the largest, and
 //! the Gram matrix in `f64` is good to 1e-8. So no linear-algebra library is needed for two small tables.
+#![expect(clippy::inline_always, reason = "a kernel is compiled with the features of its caller")]
 
-use crate::observation::Matrix;
+use crate::{
+    lanes::{dispatch, dot_f64},
+    observation::Matrix,
+};
 
 /// Singular values, largest first; `None` if an entry is not finite.
 pub fn singular_values(matrix: &Matrix<'_>) -> Option<Vec<f64>> {
@@ -20,15 +24,18 @@ pub fn singular_values(matrix: &Matrix<'_>) -> Option<Vec<f64>> {
         }
     }
     let mut gram = vec![0.0; n * n];
-    crate::lanes::dispatch(|| {
-        for i in 0..n {
-            for j in 0..=i {
-                let g = crate::lanes::dot_f64(&wide[i * len..][..len], &wide[j * len..][..len]);
-                gram[i * n + j] = g;
-                gram[j * n + i] = g;
+    dispatch(
+        #[inline(always)]
+        || {
+            for i in 0..n {
+                for j in 0..=i {
+                    let g = dot_f64(&wide[i * len..][..len], &wide[j * len..][..len]);
+                    gram[i * n + j] = g;
+                    gram[j * n + i] = g;
+                }
             }
-        }
-    });
+        },
+    );
     if gram.iter().any(|g| !g.is_finite()) {
         return None;
     }
@@ -59,7 +66,10 @@ pub fn effective_rank(singular_values: &[f64]) -> Option<f64> {
 
 /// Eigenvalues of a symmetric matrix, in no order; `None` if the iteration does not settle.
 fn symmetric_eigenvalues(mut a: Vec<f64>, n: usize) -> Option<Vec<f64>> {
-    let (mut diagonal, mut off) = crate::lanes::dispatch(|| tridiagonal(&mut a, n));
+    let (mut diagonal, mut off) = dispatch(
+        #[inline(always)]
+        || tridiagonal(&mut a, n),
+    );
     for l in 0..n {
         let mut sweeps = 0;
         loop {
@@ -111,7 +121,6 @@ fn symmetric_eigenvalues(mut a: Vec<f64>, n: usize) -> Option<Vec<f64>> {
 }
 
 /// Householder's reduction: the diagonal, and the elements beside it with one spare place at the end.
-#[expect(clippy::inline_always, reason = "compiled with the features of its caller")]
 #[inline(always)]
 fn tridiagonal(a: &mut [f64], n: usize) -> (Vec<f64>, Vec<f64>) {
     let (mut off, mut v, mut w) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
@@ -120,18 +129,18 @@ fn tridiagonal(a: &mut [f64], n: usize) -> (Vec<f64>, Vec<f64>) {
         let below = k + 1;
         let len = n - below;
         v[..len].copy_from_slice(&a[k * n + below..k * n + n]);
-        let norm = crate::lanes::dot_f64(&v[..len], &v[..len]).sqrt();
+        let norm = dot_f64(&v[..len], &v[..len]).sqrt();
         if norm == 0.0 {
             continue;
         }
         let alpha = -norm.copysign(v[0]);
         off[k] = alpha;
         v[0] -= alpha;
-        let beta = 2.0 / crate::lanes::dot_f64(&v[..len], &v[..len]);
+        let beta = 2.0 / dot_f64(&v[..len], &v[..len]);
         for (i, w) in w[..len].iter_mut().enumerate() {
-            *w = beta * crate::lanes::dot_f64(&a[(below + i) * n + below..][..len], &v[..len]);
+            *w = beta * dot_f64(&a[(below + i) * n + below..][..len], &v[..len]);
         }
-        let half = 0.5 * beta * crate::lanes::dot_f64(&w[..len], &v[..len]);
+        let half = 0.5 * beta * dot_f64(&w[..len], &v[..len]);
         for (w, v) in w[..len].iter_mut().zip(&v) {
             *w -= half * v;
         }

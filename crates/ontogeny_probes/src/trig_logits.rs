@@ -10,7 +10,7 @@
 
 use crate::{
     EvalSet, FourierBasis, ProbeError,
-    lanes::{LANES, dispatch, exp, total},
+    lanes::{LANES, dispatch, exp_in_place, total},
 };
 
 /// Components of the logits of one grid.
@@ -122,6 +122,7 @@ impl<'a> TrigLogits<'a> {
     pub(crate) fn restricted_losses(&self, key_component: &[f64]) -> Vec<f64> {
         let p = self.basis.p();
         let mut losses = vec![0.0; p * p];
+        let mut exponentials = vec![0.0; p];
         for (row, from) in losses.chunks_exact_mut(p).zip(key_component.chunks_exact(p)) {
             for ((x, from), mean) in row.iter_mut().zip(from).zip(&self.means) {
                 *x = from + mean;
@@ -132,18 +133,16 @@ impl<'a> TrigLogits<'a> {
                     (top, at) = (x, c);
                 }
             }
-            let mut others = 0.0;
-            for (c, chunk) in row.chunks(LANES).enumerate() {
-                let mut x = [f64::NEG_INFINITY; LANES];
-                for (x, value) in x.iter_mut().zip(chunk) {
-                    *x = value - top;
-                }
-                if at / LANES == c {
-                    // Counted by ln_1p.
-                    x[at % LANES] = f64::NEG_INFINITY;
-                }
-                others += total(exp(x));
+            for (e, x) in exponentials.iter_mut().zip(&*row) {
+                *e = x - top;
             }
+            dispatch(
+                #[inline(always)]
+                || exp_in_place(&mut exponentials),
+            );
+            // The largest is counted by ln_1p.
+            exponentials[at] = 0.0;
+            let others: f64 = exponentials.iter().sum();
             let ln = others.ln_1p();
             for x in row {
                 *x = (top - *x) + ln;
