@@ -266,12 +266,12 @@ fn fans() -> Figure {
 }
 
 fn values() -> Figure {
-    let fans = (0..4u32).map(|i| {
+    let fans = (0..4i32).map(|i| {
         let k = f64::from(i);
         Fan {
             label: format!("seed {i}"),
             group: "delta baseline".into(),
-            cutoff: 1000.0 * 2f64.powi(i as i32),
+            cutoff: 1000.0 * 2f64.powi(i),
             quantiles: [-0.2, -0.15, -0.07, 0.0, 0.07, 0.15, 0.2]
                 .iter()
                 .map(|d| 0.6 + 0.05 * k + d / (1.0 + k))

@@ -13,12 +13,14 @@ mod font;
 mod ink;
 mod number;
 mod page;
+mod path;
 mod png;
 mod scale;
 mod svg;
 mod thin;
 
 use ontogeny_core::{Block, Figure, Findings};
+use rayon::prelude::*;
 
 pub use crate::error::ReportError;
 pub use crate::figure::figure_svg;
@@ -61,32 +63,24 @@ pub struct RenderedFigure {
 /// ```
 pub fn render(findings: &Findings) -> Result<Rendered, ReportError> {
     let stems = page::stems(findings);
-    let drawn =
-        findings.sections.iter().flat_map(|section| &section.blocks).filter_map(
-            |block| match block {
-                Block::Figure(figure) => Some(Drawable::Figure(figure)),
-                Block::Tree(roots) => Some(Drawable::Tree(roots)),
-                _ => None,
-            },
-        );
-    let figures: Result<Vec<RenderedFigure>, ReportError> = drawn
+    let blocks = findings.sections.iter().flat_map(|section| &section.blocks);
+    let drawables: Vec<(&Block, &String)> = blocks
+        .filter(|block| matches!(block, Block::Figure(_) | Block::Tree(_)))
         .zip(&stems)
-        .map(|(drawable, stem)| {
-            let svg = match drawable {
-                Drawable::Figure(figure) => {
+        .collect();
+    let figures: Result<Vec<RenderedFigure>, ReportError> = drawables
+        .into_par_iter()
+        .map(|(block, stem)| {
+            let svg = match block {
+                Block::Tree(roots) => figure::tree::tree_svg(stem, roots, figure::WIDE),
+                Block::Figure(figure) => {
                     figure_svg(&Figure { name: stem.clone(), ..figure.clone() })
                 }
-                Drawable::Tree(roots) => figure::tree::tree_svg(stem, roots, figure::WIDE),
+                _ => String::new(), // filtered out above
             };
             let png = png_from_svg(&svg, PNG_SCALE)?;
             Ok(RenderedFigure { name: stem.clone(), svg, png })
         })
         .collect();
     Ok(Rendered { html: page::page(findings, &stems), figures: figures? })
-}
-
-/// What becomes a file of its own.
-enum Drawable<'a> {
-    Figure(&'a Figure),
-    Tree(&'a [ontogeny_core::TreeNode]),
 }

@@ -31,7 +31,7 @@ pub(crate) fn human(value: f64) -> String {
 /// A value in a tight place: three significant digits, thousands as `k`, `M`.
 pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
-    if size >= 1e4 && size < 1e15 {
+    if (1e4..1e15).contains(&size) {
         let magnitude = 10f64.powf(size.log10().floor() - 2.0);
         return tick((value / magnitude).round() * magnitude, 0, true);
     }

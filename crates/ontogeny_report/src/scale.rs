@@ -143,7 +143,8 @@ impl Scale {
         }
         let mut ticks = Vec::new();
         let plain = lo >= -4.01 && hi <= 12.0;
-        let every = decades.len().div_ceil(wanted + wanted / 2).max(1) as i32;
+        let every =
+            i32::try_from(decades.len().div_ceil(wanted + wanted / 2)).map_or(1, |n| n.max(1));
         let room = (self.to - self.from).abs() / (hi - lo);
         let extra: &[f64] = match (decades.len() <= 1, hi - lo < 2.6) {
             (true, _) => &[2.0, 5.0],

@@ -223,12 +223,12 @@ fn draw_key(sheet: &mut Sheet, plan: &Plan, fans: &[Fan]) {
     }
     if fans.iter().any(|fan| fan.outcome.is_some()) {
         put(sheet, 14.0, "outcome", &|sheet, x| {
-            sheet.svg.circle((x + 5.0, y - 4.0), 4.6, ink::STRONG)
+            sheet.svg.circle((x + 5.0, y - 4.0), 4.6, ink::STRONG);
         });
     }
     if plan.has_never && fans.iter().any(|fan| fan.outcome.is_none()) {
         put(sheet, 14.0, "none by the horizon", &|sheet, x| {
-            sheet.svg.circle((x + 5.0, y - 4.0), 4.4, ink::HOLLOW)
+            sheet.svg.circle((x + 5.0, y - 4.0), 4.4, ink::HOLLOW);
         });
     }
     sheet.y += 24.0;

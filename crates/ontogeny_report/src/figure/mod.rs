@@ -6,6 +6,7 @@ mod fans;
 mod heatmap;
 pub(crate) mod legend;
 mod markers;
+mod names;
 mod panels;
 mod scatter;
 pub(crate) mod tree;
@@ -98,12 +99,12 @@ pub(crate) fn figure_svg_at(figure: &Figure, width: f64) -> String {
     let mut sheet = Sheet::new(&figure.name, width);
     match &figure.body {
         FigureBody::Panels { x_label, x_log, panels } => {
-            panels::draw(&mut sheet, x_label, *x_log, panels)
+            panels::draw(&mut sheet, x_label, *x_log, panels);
         }
         FigureBody::Heatmap(heatmap) => heatmap::draw(&mut sheet, heatmap),
         FigureBody::Fans { x_label, x_log, fans } => fans::draw(&mut sheet, x_label, *x_log, fans),
         FigureBody::Effects { x_label, seed_band, rows } => {
-            effects::draw(&mut sheet, x_label, *seed_band, rows)
+            effects::draw(&mut sheet, x_label, *seed_band, rows);
         }
         FigureBody::Scatter { x_label, y_label, log, diagonal, groups } => {
             let frame = scatter::Frame { x_label, y_label, log: *log, diagonal: *diagonal };

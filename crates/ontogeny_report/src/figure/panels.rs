@@ -5,35 +5,35 @@ use std::fmt::Write as _;
 
 use ontogeny_core::{Band, Line, Marker, Panel};
 
-use super::legend::{self, Sample};
-use super::{Sheet, TEXT, axis, markers};
+use super::names::{self, direct_room, legend_entries, name_line_ends};
+use super::{Sheet, TEXT, axis, legend, markers};
 use crate::escape::xml;
 use crate::extent::{Extent, is_drawable, values};
-use crate::font::{Weight, width};
+use crate::font::width;
 use crate::ink;
+use crate::path::append_path;
 use crate::scale::Scale;
 use crate::svg::TextStyle;
 use crate::thin::{Spot, pieces};
 
 /// Height of a row of text above a panel.
 const LABEL_ROW: f64 = 20.0;
-/// Distance of two names at line ends.
-const NAME_GAP: f64 = 14.0;
 
 /// What is known about the whole figure before the first mark.
-struct Plan {
-    slots: BTreeMap<String, usize>,
-    x: Scale,
-    x_log: bool,
-    left: f64,
-    right: f64,
+pub(crate) struct Plan {
+    /// Colour of each name.
+    pub(crate) slots: BTreeMap<String, usize>,
+    pub(crate) x: Scale,
+    pub(crate) x_log: bool,
+    pub(crate) left: f64,
+    pub(crate) right: f64,
     /// Whether names stand at line ends instead of in a legend.
-    direct: bool,
+    pub(crate) direct: bool,
 }
 
 /// Draws the panels from top to bottom.
 pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, x_log: bool, panels: &[Panel]) {
-    let names = names(panels);
+    let names = names::names(panels);
     let slots: BTreeMap<String, usize> =
         names.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
     let x_extent = x_extent(panels);
@@ -137,7 +137,9 @@ fn draw_panel(
 }
 
 fn draw_line(sheet: &mut Sheet, plan: &Plan, y: &Scale, line: &Line, n_lines: usize) {
-    let slot = plan.slots.get(&line.name).copied();
+    // One nameless line among none with names is the subject of the figure, not its background.
+    let is_subject = plan.slots.is_empty() && !line.faint;
+    let slot = plan.slots.get(&line.name).copied().or(is_subject.then_some(0));
     let spots = line.points.iter().enumerate().map(|(idx, &(px, py))| {
         let (x, y) = (plan.x.place(px)?, y.place(py)?);
         Some(Spot { x, y, idx })
@@ -206,151 +208,6 @@ fn draw_band(sheet: &mut Sheet, plan: &Plan, y: &Scale, band: &Band) {
     }
     let fill = slot.map_or_else(|| ink::MUTED.to_owned(), ink::fill);
     sheet.svg.path(&path, &format!("{fill} fill-opacity=\"0.18\""));
-}
-
-/// Appends a polyline in relative tenths of a unit, which is about half the bytes of absolute coordinates.
-pub(crate) fn append_path(path: &mut String, points: impl Iterator<Item = (f64, f64)>) {
-    let mut last: Option<(i64, i64)> = None;
-    for (x, y) in points {
-        let here = ((x * 10.0).round() as i64, (y * 10.0).round() as i64);
-        let (command, dx, dy) = match last {
-            None => ('M', here.0, here.1),
-            Some(last) => ('l', here.0 - last.0, here.1 - last.1),
-        };
-        if last.is_none() || (dx, dy) != (0, 0) {
-            path.push(command);
-            push_tenths(path, dx, false);
-            push_tenths(path, dy, true);
-        }
-        last = Some(here);
-    }
-}
-
-fn push_tenths(path: &mut String, tenths: i64, separate: bool) {
-    if separate && tenths >= 0 {
-        path.push(' ');
-    }
-    let (sign, size) = (if tenths < 0 { "-" } else { "" }, tenths.abs());
-    let _ = if size % 10 == 0 {
-        write!(path, "{sign}{}", size / 10)
-    } else {
-        write!(path, "{sign}{}.{}", size / 10, size % 10)
-    }; // writing to a String cannot fail
-}
-
-fn name_line_ends(sheet: &mut Sheet, plan: &Plan, y: &Scale, panel: &Panel, top: f64, bottom: f64) {
-    let mut ends: Vec<(f64, f64, &str, usize)> = Vec::new();
-    for name in panel_names(panel) {
-        let own = panel.lines.iter().filter(|line| line.name == name);
-        let line = own.clone().find(|line| !line.faint).or_else(|| own.clone().next());
-        let from_line = line.and_then(|line| {
-            let place = |&(px, py): &(f64, f64)| Some((plan.x.place(px)?, y.place(py)?));
-            line.points.iter().rev().find_map(place)
-        });
-        let from_band = || {
-            let band = panel.bands.iter().find(|band| band.name == name)?;
-            let place = |p: &(f64, f64, f64)| {
-                Some((plan.x.place(p.0)?, f64::midpoint(y.place(p.1)?, y.place(p.2)?)))
-            };
-            band.points.iter().rev().find_map(place)
-        };
-        if let (Some((x, y)), Some(&slot)) = (from_line.or_else(from_band), plan.slots.get(name)) {
-            ends.push((x, y.clamp(top, bottom), name, slot));
-        }
-    }
-    ends.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let spread =
-        spread(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), NAME_GAP, top + 2.0, bottom);
-    for ((x, y, name, slot), at) in ends.into_iter().zip(spread) {
-        let start = plan.right + 12.0;
-        if x < plan.right - 8.0 || (at - y).abs() > 3.0 {
-            let paint = format!("{} stroke-width=\"1\" stroke-opacity=\"0.55\"", ink::stroke(slot));
-            let from = (x.max(plan.left) + 3.0, y);
-            if x < plan.right - 8.0 {
-                let dotted = format!("{paint} stroke-dasharray=\"1 3\"");
-                sheet.svg.line(from, (plan.right + 2.0, y), &dotted);
-            }
-            sheet.svg.line((plan.right + 2.0, y), (start - 2.0, at), &paint);
-        }
-        let style = TextStyle::new("", TEXT).bold().within(sheet.width - start);
-        sheet.svg.text((start, at + 4.0), name, TextStyle { paint: &ink::text(slot), ..style });
-    }
-}
-
-/// Moves sorted positions apart to at least `gap`, staying within the limits where possible.
-fn spread(positions: &[f64], gap: f64, lo: f64, hi: f64) -> Vec<f64> {
-    let mut out = positions.to_vec();
-    for _ in 0..40 {
-        let mut is_settled = true;
-        for i in 1..out.len() {
-            let short = gap - (out[i] - out[i - 1]);
-            if short > 0.01 {
-                out[i - 1] -= short / 2.0;
-                out[i] += short / 2.0;
-                is_settled = false;
-            }
-        }
-        if let Some(first) = out.first_mut().filter(|first| **first < lo) {
-            *first = lo;
-            is_settled = false;
-        }
-        if let Some(last) = out.last_mut().filter(|last| **last > hi) {
-            *last = hi;
-            is_settled = false;
-        }
-        if is_settled {
-            break;
-        }
-    }
-    out
-}
-
-/// Room for names at line ends, or `None` if a legend serves better.
-fn direct_room(sheet: &Sheet, panels: &[Panel], height: f64) -> Option<f64> {
-    let names: Vec<Vec<&str>> = panels.iter().map(panel_names).collect();
-    let widest =
-        names.iter().flatten().map(|name| width(name, Weight::SemiBold, TEXT)).fold(0.0, f64::max);
-    let most = names.iter().map(Vec::len).max().unwrap_or(0);
-    let fits = most > 0 && widest <= sheet.width * 0.2 && most as f64 * NAME_GAP <= height * 0.75;
-    (fits && (!sheet.is_narrow() || widest <= 64.0)).then_some(widest + 18.0)
-}
-
-fn legend_entries(panels: &[Panel], slots: &BTreeMap<String, usize>) -> Vec<(String, Sample)> {
-    let sample = |name: &str, slot: usize| {
-        let mut own = panels.iter().flat_map(|p| &p.lines).filter(|line| line.name == name);
-        let first = own.clone().find(|line| !line.faint).or_else(|| own.next());
-        first.map_or(Sample::Band { slot }, |line| Sample::Line {
-            slot,
-            dashed: line.dashed,
-            symbol: !line.faint,
-        })
-    };
-    names(panels)
-        .into_iter()
-        .filter_map(|name| slots.get(&name).map(|&slot| (name.clone(), sample(&name, slot))))
-        .collect()
-}
-
-fn names(panels: &[Panel]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for name in panels.iter().flat_map(panel_names) {
-        if !names.iter().any(|known| known == name) {
-            names.push(name.to_owned());
-        }
-    }
-    names
-}
-
-fn panel_names(panel: &Panel) -> Vec<&str> {
-    let mut names: Vec<&str> = Vec::new();
-    let all =
-        panel.lines.iter().map(|line| &line.name).chain(panel.bands.iter().map(|band| &band.name));
-    for name in all.filter(|name| !name.is_empty()) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
-    names
 }
 
 fn x_extent(panels: &[Panel]) -> Extent {
@@ -429,24 +286,5 @@ fn describe(sheet: &mut Sheet, panels: &[Panel], names: &[String], x_label: &str
         .collect();
     if !marks.is_empty() {
         sheet.description.push(format!("Marked: {}.", marks.join("; ")));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_move_apart_and_stay_inside() {
-        let out = spread(&[10.0, 11.0, 12.0, 99.0], 14.0, 5.0, 100.0);
-        assert!(out.windows(2).all(|pair| pair[1] - pair[0] > 13.5), "{out:?}");
-        assert!(out[0] >= 4.5 && out[3] <= 100.5, "{out:?}");
-    }
-
-    #[test]
-    fn paths_are_relative_and_exact() {
-        let mut path = String::new();
-        append_path(&mut path, [(1.0, 2.0), (1.55, 1.0), (3.0, 1.0)].into_iter());
-        assert_eq!(path, "M1 2l0.6-1l1.4 0");
     }
 }

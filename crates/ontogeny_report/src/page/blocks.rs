@@ -100,12 +100,11 @@ fn push_table(out: &mut String, table: &Table, numbers: &mut Numbers<'_>) {
     }
     open(out, "<tbody>");
     for row in &table.rows {
-        let cells: String = row
-            .iter()
-            .enumerate()
-            .map(|(i, cell)| format!("<td{}>{}</td>", class(i), xml(cell)))
-            .collect();
-        open(out, &format!("<tr>{cells}</tr>"));
+        open(out, "<tr>");
+        for (i, cell) in row.iter().enumerate() {
+            open(out, &format!("<td{}>{}</td>", class(i), xml(cell)));
+        }
+        open(out, "</tr>");
     }
     if table.rows.is_empty() {
         open(

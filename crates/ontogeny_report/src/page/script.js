@@ -79,11 +79,13 @@
       const marks = (p) => {
         if (p.marks) return p.marks;
         p.marks = [];
-        for (const [panel, kind, name, x, y, high] of read()) {
-          if (panel !== p.plot.dataset.panel || kind === "marker") continue;
-          const vx = number(x), vy = number(y), vh = number(high);
+        p.named = [];
+        for (const [panel, kind, name, x, y] of read()) {
+          if (panel !== p.plot.dataset.panel || kind === "band") continue;
+          const vx = number(x), vy = number(y);
           const px = p.x.at(vx), py = p.y.at(vy);
-          if (Number.isFinite(px) && Number.isFinite(py)) p.marks.push({ px, py, vx, vy, vh, kind, name });
+          if (kind === "marker" && Number.isFinite(px)) p.named.push({ px, vx, name });
+          else if (Number.isFinite(px) && Number.isFinite(py)) p.marks.push({ px, py, vx, vy, name });
         }
         return p.marks;
       };
@@ -103,9 +105,13 @@
         }
         let best = null, distance = 26;
         for (const m of marks(p)) {
-          if (m.kind === "band") continue;
           const d = Math.hypot((m.px - at.x), (m.py - at.y));
           if (d < distance) { distance = d; best = m; }
+        }
+        const named = p.named.find((m) => Math.abs(m.px - at.x) < 4);
+        if (named && distance > 7) {
+          show(label(named.name, `${p.plot.dataset.name || "x"} ${format(named.vx)}`), event);
+          return true;
         }
         if (!best) return false;
         ring.setAttribute("cx", best.px);

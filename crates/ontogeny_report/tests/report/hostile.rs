@@ -2,7 +2,7 @@
 
 use ontogeny_report::{png_from_svg, render};
 
-use super::sample::findings;
+use super::sample;
 
 const HOSTILE: [&str; 7] = [
     "<script>alert(1)</script>",
@@ -13,6 +13,13 @@ const HOSTILE: [&str; 7] = [
     "javascript:alert(1)//\\u003cscript\\u003e",
     "\u{202e}evil &lt;script&gt; &#60;b&#62; %3Cscript%3E",
 ];
+
+/// Findings with one block of each kind.
+fn findings(values: &[f64], text: &str) -> ontogeny_core::Findings {
+    let mut findings = sample::findings(values, text);
+    findings.sections.truncate(1);
+    findings
+}
 
 #[test]
 fn hostile_names_stay_text() {
