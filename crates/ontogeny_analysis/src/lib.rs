@@ -8,9 +8,11 @@
 
 pub mod detectors;
 pub mod distribution;
+pub mod effects;
 pub mod forecasters;
 #[expect(dead_code, reason = "used by the theories to come")]
 mod math;
+pub mod scorecard;
 pub mod scores;
 pub mod stats;
 pub mod survival;

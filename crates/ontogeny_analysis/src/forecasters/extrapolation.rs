@@ -68,7 +68,7 @@ impl Passage {
         for (m, p) in marks.iter().zip(predicted) {
             let t = m.answer.time()?;
             if let Some(p) = p.filter(|p| *p < to + 100.0_f64.ln()) {
-                rows.push(AftRow { x: vec![], t: t.shifted(p) })
+                rows.push(AftRow { x: vec![], t: t.shifted(p) });
             } else {
                 n += 1.0;
                 never += f64::from(u8::from(matches!(t, Lifetime::Censored { .. })));
