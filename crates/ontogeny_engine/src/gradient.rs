@@ -149,20 +149,20 @@ impl Engine {
                 n_correct += correct(&logits, chunk.targets);
                 loss += backward(&objective.loss(&logits, chunk.targets));
             }
-            LaneSum { loss, n_correct, sums: Rc::into_inner(sums) }
+            let Some(sums) = Rc::into_inner(sums) else {
+                panic!("{net:?} kept a tensor beyond its forward pass");
+            };
+            LaneSum { loss, n_correct, sums }
         });
         stash.put_params(step);
         out.loss = lanes.iter().map(|l| l.loss).sum::<f64>() / batch.targets.len() as f64;
         out.n_correct = lanes.iter().map(|l| l.n_correct).sum();
         out.n_readouts = batch.targets.len();
         out.grad.resize(layout.len(), S::ZERO);
-        let mut sums: Vec<&mut Sums<S>> =
-            lanes.iter_mut().filter_map(|l| l.sums.as_mut()).collect();
+        let mut sums: Vec<&mut Sums<S>> = lanes.iter_mut().map(|l| &mut l.sums).collect();
         self.reduce(layout, &mut sums, 1.0 / batch.targets.len() as f64, &mut out.grad);
         for lane in lanes {
-            if let Some(sums) = lane.sums {
-                stash.put_sums(sums);
-            }
+            stash.put_sums(lane.sums);
         }
         Ok(())
     }
@@ -213,8 +213,7 @@ impl Engine {
 struct LaneSum<S> {
     loss: f64,
     n_correct: usize,
-    /// None only if a network kept a tensor of its forward pass, and with it the lane's memory.
-    sums: Option<Sums<S>>,
+    sums: Sums<S>,
 }
 
 /// Runs the backward pass and returns the loss.

@@ -46,6 +46,8 @@ fn fused_operations_equal_composed_ones() {
     check(&grokking(), &tokens(17, 3, 11, 11, false));
     check(&grokking_gathered(), &tokens(17, 3, 11, 11, false));
     check(&decoder(), &tokens(9, 6, 13, 13, true));
+    check(&decoder(), &tokens(3, 20, 13, 13, true)); // past the short loops
+    check(&decoder(), &tokens(2, 70, 13, 13, true)); // two blocks of queries
     check(&conv_net(), &images(8, 2, 6, 3));
 }
 

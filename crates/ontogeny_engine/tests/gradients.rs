@@ -47,6 +47,8 @@ fn an_mlp_has_the_gradient_of_central_differences() {
 fn a_transformer_has_the_gradient_of_central_differences() {
     check(&grokking(), &tokens(7, 3, 11, 11, false), Objective::CrossEntropy);
     check(&decoder(), &tokens(4, 6, 13, 13, true), Objective::CrossEntropy);
+    check(&decoder(), &tokens(3, 20, 13, 13, true), Objective::Mse); // past the short loops
+    check(&decoder(), &tokens(2, 70, 13, 13, true), Objective::CrossEntropy); // two query blocks
 }
 
 #[test]

@@ -164,7 +164,7 @@ pub(crate) fn grokking_gathered() -> FnNet {
 pub(crate) fn decoder() -> FnNet {
     let params: &[(&str, &[usize])] = &[
         ("te", &[13, 8]),
-        ("rel", &[6, 8]),
+        ("rel", &[72, 8]),
         ("g1", &[8]),
         ("c1", &[8]),
         ("wq", &[8, 8]),
