@@ -221,6 +221,12 @@ fn draw_key(sheet: &mut Sheet, plan: &Plan, fans: &[Fan]) {
             sheet.svg.line((x + 4.0, y - 11.0), (x + 4.0, y + 3.0), &paint);
         });
     }
+    if plan.is_time {
+        put(sheet, 26.0, "horizon", &|sheet, x| {
+            sheet.svg.line((x, y - 4.0), (x + 18.0, y - 4.0), ink::AXIS);
+            sheet.svg.line((x + 18.0, y - 8.0), (x + 18.0, y), ink::AXIS);
+        });
+    }
     if fans.iter().any(|fan| fan.outcome.is_some()) {
         put(sheet, 14.0, "outcome", &|sheet, x| {
             sheet.svg.circle((x + 5.0, y - 4.0), 4.6, ink::STRONG);

@@ -184,7 +184,9 @@ fn push_run(paths: &mut BTreeMap<u32, String>, run: Option<(u32, f64, f64)>, row
     if let Some((level, from, to)) = run {
         let path = paths.entry(level).or_default();
         let (w, h) = (to - from, row.to - row.from);
-        let _ = write!(path, "M{from} {}h{w}v{h}h-{w}z", row.from); // writing to a String cannot fail
+        // A little overlap hides the seams that some printers leave between neighbours.
+        let (w, h) = (w + 0.4, h + 0.4);
+        let _ = write!(path, "M{from} {}h{w:.1}v{h:.1}h-{w:.1}z", row.from); // a String takes it
     }
 }
 

@@ -13,11 +13,13 @@ use crate::font::width;
 use crate::ink;
 use crate::path::append_path;
 use crate::scale::Scale;
-use crate::svg::TextStyle;
-use crate::thin::{Spot, pieces};
+use crate::svg::{Svg, TextStyle};
+use crate::thin::{Spot, pieces, split, thinned, trend};
 
 /// Height of a row of text above a panel.
-const LABEL_ROW: f64 = 20.0;
+const LABEL_ROW: f64 = 22.0;
+/// Width of the columns over which a dense line is averaged.
+const TREND_COLUMN: f64 = 5.0;
 
 /// What is known about the whole figure before the first mark.
 pub(crate) struct Plan {
@@ -77,7 +79,7 @@ pub(crate) fn draw(sheet: &mut Sheet, x_label: &str, x_log: bool, panels: &[Pane
         let above = if shares { lanes.max(LABEL_ROW) } else { LABEL_ROW + lanes + 2.0 };
         let top = sheet.y + above;
         let bottom = top + height;
-        let label_y = if shares { top - 6.0 } else { sheet.y + 13.0 };
+        let label_y = if shares { top - 8.0 } else { sheet.y + 13.0 };
         sheet.svg.text((4.0, label_y), &panel.y_label, label);
         let old: Vec<&Marker> = all.into_iter().filter(|marker| !is_new(marker)).collect();
         let placed_old = markers::place(&old, &plan.x, plan.left, plan.right, 0.0);
@@ -126,9 +128,12 @@ fn draw_panel(
         draw_band(sheet, plan, &y, band);
     }
     let (faint, strong): (Vec<&Line>, Vec<&Line>) = panel.lines.iter().partition(|line| line.faint);
+    // The means of dense lines lie above every pale area.
+    let mut means = Svg::default();
     for line in faint.iter().chain(&strong) {
-        draw_line(sheet, plan, &y, line, panel.lines.len());
+        draw_line(sheet, plan, &y, line, panel.lines.len(), &mut means);
     }
+    sheet.svg.raw(&means.into_string());
     sheet.svg.end();
     if plan.direct {
         name_line_ends(sheet, plan, &y, panel, top, bottom);
@@ -136,7 +141,14 @@ fn draw_panel(
     count_what_is_missing(sheet, plan, panel);
 }
 
-fn draw_line(sheet: &mut Sheet, plan: &Plan, y: &Scale, line: &Line, n_lines: usize) {
+fn draw_line(
+    sheet: &mut Sheet,
+    plan: &Plan,
+    y: &Scale,
+    line: &Line,
+    n_lines: usize,
+    means: &mut Svg,
+) {
     // One nameless line among none with names is the subject of the figure, not its background.
     let is_subject = plan.slots.is_empty() && !line.faint;
     let slot = plan.slots.get(&line.name).copied().or(is_subject.then_some(0));
@@ -146,23 +158,14 @@ fn draw_line(sheet: &mut Sheet, plan: &Plan, y: &Scale, line: &Line, n_lines: us
     });
     // Faint background lines are read as a crowd; two units per column show it and halve the file.
     let column = if line.faint && n_lines > 12 { 2.0 } else { 1.0 };
-    let pieces = pieces(spots, column);
+    let whole = split(spots);
+    let pieces: Vec<Vec<Spot>> = whole.iter().map(|piece| thinned(piece, column)).collect();
+    let trend = if line.faint { None } else { trend(&whole, TREND_COLUMN, 4.0) };
     let colour = slot.map_or_else(ink::plain_stroke, ink::stroke);
-    let (w, opacity) = match (line.faint, n_lines > 12) {
-        (true, true) => ("1", " stroke-opacity=\"0.28\""),
-        (true, false) => ("1.2", " stroke-opacity=\"0.4\""),
-        (false, _)
-            if pieces.iter().map(Vec::len).sum::<usize>() as f64
-                > 1.5 * (plan.right - plan.left) =>
-        {
-            ("1.1", "")
-        }
-        (false, _) => ("2", ""),
-    };
     let dash = ink::dash(line.dashed, slot.unwrap_or(0));
-    let paint = format!(
-        "{colour} stroke-width=\"{w}\"{opacity} stroke-linejoin=\"round\" stroke-linecap=\"round\"{dash}"
-    );
+    let round = "stroke-linejoin=\"round\" stroke-linecap=\"round\"";
+    let (w, opacity) =
+        if line.faint || trend.is_some() { (1.0, pale(n_lines)) } else { (2.0, 1.0) };
     let mut path = String::new();
     let mut dots = String::new();
     for piece in &pieces {
@@ -172,9 +175,26 @@ fn draw_line(sheet: &mut Sheet, plan: &Plan, y: &Scale, line: &Line, n_lines: us
             append_path(&mut path, piece.iter().map(|spot| (spot.x, spot.y)));
         }
     }
-    sheet.svg.path(&path, &paint);
+    sheet.svg.path(
+        &path,
+        &format!("{colour} stroke-width=\"{w}\" stroke-opacity=\"{opacity}\" {round}{dash}"),
+    );
     let fill = slot.map_or_else(|| ink::MUTED.to_owned(), ink::fill);
     sheet.svg.path(&dots, &fill);
+    if let Some(trend) = &trend {
+        let mut path = String::new();
+        for piece in trend {
+            append_path(&mut path, piece.iter().map(|spot| (spot.x, spot.y)));
+        }
+        let rim = "class=\"sp\" stroke=\"#ffffff\" fill=\"none\" stroke-width=\"4\"";
+        means.path(&path, &format!("{rim} {round}"));
+        means.path(&path, &format!("{colour} stroke-width=\"2\" {round}{dash}"));
+        let note = "Dense lines: every value is in the pale area, the strong line is the mean of neighbours.";
+        if !sheet.notes.iter().any(|known| known == note) {
+            sheet.notes.push(note.to_owned());
+        }
+    }
+    let pieces = trend.unwrap_or(pieces);
     if let Some(slot) = slot.filter(|_| !plan.direct && !line.faint) {
         let mut symbols = String::new();
         let mut next = plan.left + 20.0 + 23.0 * (slot % 5) as f64;
@@ -186,6 +206,11 @@ fn draw_line(sheet: &mut Sheet, plan: &Plan, y: &Scale, line: &Line, n_lines: us
         }
         sheet.svg.path(&symbols, &ink::dot(slot));
     }
+}
+
+/// Opacity of one of `n_lines` background lines: the more there are, the paler is each.
+fn pale(n_lines: usize) -> f64 {
+    ((350.0 / n_lines.max(1) as f64).round() / 100.0).clamp(0.1, 0.4)
 }
 
 fn draw_band(sheet: &mut Sheet, plan: &Plan, y: &Scale, band: &Band) {
