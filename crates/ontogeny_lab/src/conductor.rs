@@ -111,7 +111,11 @@ impl<'a> Conductor<'a> {
     /// [`LabError::Stopped`] after a request to stop; [`LabError::RunDiffers`] if the store holds a run of
     /// this name that was made differently; what store and trainer report. A run that diverges is no error:
     /// it is finished, and its manifest says at which step.
-    pub fn conduct(&self, plan: &RunPlan, observer: &mut dyn Observer) -> Result<RunRecord, LabError> {
+    pub fn conduct(
+        &self,
+        plan: &RunPlan,
+        observer: &mut dyn Observer,
+    ) -> Result<RunRecord, LabError> {
         if let Some(manifest) = self.existing(plan)?
             && matches!(manifest.status, RunStatus::Done { .. })
         {
@@ -192,7 +196,8 @@ impl<'a> Running<'a> {
             .map_err(|source| LabError::Probe { source })?;
         let train = |source| LabError::Train { run: plan.id.clone(), source };
         let engine = engine()?;
-        let fresh = || Trainer::new(plan.config.clone(), plan.seeds, Arc::clone(&engine)).map_err(train);
+        let fresh =
+            || Trainer::new(plan.config.clone(), plan.seeds, Arc::clone(&engine)).map_err(train);
         let mut running = if conductor.existing(plan)?.is_some() {
             let mut writer = store.resume_run(&plan.id)?;
             let saved = fork::last_checkpoint(store, &plan.id, Step(u64::MAX), fresh()?.layout())?;
@@ -209,13 +214,23 @@ impl<'a> Running<'a> {
             };
             writer.truncate_after(at)?;
             let trainer = match state {
-                Some(s) => Trainer::from_state(plan.config.clone(), plan.seeds, Arc::clone(&engine), s).map_err(train)?,
+                Some(s) => {
+                    Trainer::from_state(plan.config.clone(), plan.seeds, Arc::clone(&engine), s)
+                        .map_err(train)?
+                }
                 None => fresh()?,
             };
-            let series = if at == first { BTreeMap::new() } else { store.run(&plan.id)?.all_series()?.clone() };
+            let series = if at == first {
+                BTreeMap::new()
+            } else {
+                store.run(&plan.id)?.all_series()?.clone()
+            };
             let mut running = Self::with(conductor, plan, trainer, probes, writer, series);
             if at != first {
-                running.probes.restore(&probe_state).map_err(|source| LabError::Probe { source })?;
+                running
+                    .probes
+                    .restore(&probe_state)
+                    .map_err(|source| LabError::Probe { source })?;
                 running.detect();
             }
             running
@@ -225,10 +240,18 @@ impl<'a> Running<'a> {
                 Some(f) => {
                     let state = fork::state_at(store, &f.parent, f.step)?;
                     let state_hash = state.hash();
-                    let point =
-                        ForkPoint { parent: f.parent.clone(), step: f.step, set: f.set.clone(), state_hash };
-                    let trainer =
-                        Trainer::from_state(plan.config.clone(), plan.seeds, Arc::clone(&engine), state);
+                    let point = ForkPoint {
+                        parent: f.parent.clone(),
+                        step: f.step,
+                        set: f.set.clone(),
+                        state_hash,
+                    };
+                    let trainer = Trainer::from_state(
+                        plan.config.clone(),
+                        plan.seeds,
+                        Arc::clone(&engine),
+                        state,
+                    );
                     (trainer.map_err(train)?, Some(point))
                 }
             };
@@ -279,7 +302,8 @@ impl<'a> Running<'a> {
     }
 
     fn recover_costs(&mut self) {
-        let last = |name: &str| self.series.get(name).and_then(Series::last).map_or(0.0, |p| p.value);
+        let last =
+            |name: &str| self.series.get(name).and_then(Series::last).map_or(0.0, |p| p.value);
         (self.train_secs, self.probe_secs) = (last("cost.train_secs"), last("cost.probe_secs"));
     }
 
@@ -317,7 +341,9 @@ impl<'a> Running<'a> {
                 if let Some(reason) = reason {
                     return self.close(reason);
                 }
-                let due = checkpoint_every > 0 && step.0.is_multiple_of(checkpoint_every) && step != first;
+                let due = checkpoint_every > 0
+                    && step.0.is_multiple_of(checkpoint_every)
+                    && step != first;
                 if due {
                     self.checkpoint()?;
                 }
@@ -361,8 +387,7 @@ impl<'a> Running<'a> {
                 rows.push(("update.cosine", "1", update.update_cosine));
             }
         }
-        self.keep(step, &rows)
-            .map(|()| None)
+        self.keep(step, &rows).map(|()| None)
     }
 
     /// Lets the probes look at the weights of `step`.
@@ -392,7 +417,9 @@ impl<'a> Running<'a> {
         for &(name, unit, value) in rows {
             let series = match self.series.get_mut(name) {
                 Some(s) => s,
-                None => self.series.entry(name.to_owned()).or_insert_with(|| Series::new(name, unit)),
+                None => {
+                    self.series.entry(name.to_owned()).or_insert_with(|| Series::new(name, unit))
+                }
             };
             // A resumed run reads its last checkpoint's step again.
             if series.points.last().is_some_and(|p| p.step >= step) {
@@ -436,8 +463,12 @@ impl<'a> Running<'a> {
 
     fn publish(&mut self, status: RunStatus) -> Result<(), LabError> {
         let state: &TrainState = self.trainer.state();
-        let manifest =
-            RunManifest { step: state.step, clocks: state.clocks, status, ..self.writer.manifest().clone() };
+        let manifest = RunManifest {
+            step: state.step,
+            clocks: state.clocks,
+            status,
+            ..self.writer.manifest().clone()
+        };
         self.writer.sync()?;
         Ok(self.writer.set_manifest(&manifest)?)
     }
@@ -446,7 +477,8 @@ impl<'a> Running<'a> {
         let now = self.trainer.state().step;
         for rule in &self.plan.rules {
             if !self.events.iter().any(|e| e.name == rule.event) {
-                let found = self.series.get(&rule.series).and_then(|s| detect(rule, &self.plan.id, s));
+                let found =
+                    self.series.get(&rule.series).and_then(|s| detect(rule, &self.plan.id, s));
                 self.events.push(found.unwrap_or_else(|| never_looked(rule, &self.plan.id, now)));
             }
         }
@@ -459,9 +491,14 @@ impl<'a> Running<'a> {
     }
 
     fn finish(self) -> Result<RunRecord, LabError> {
-        let unused = self.plan.config.horizon - self.trainer.state().step.0.min(self.plan.config.horizon);
+        let unused =
+            self.plan.config.horizon - self.trainer.state().step.0.min(self.plan.config.horizon);
         self.conductor.watch.run_finished(&self.plan.id, unused);
-        Ok(RunRecord { manifest: self.writer.manifest().clone(), series: self.series, events: self.events })
+        Ok(RunRecord {
+            manifest: self.writer.manifest().clone(),
+            series: self.series,
+            events: self.events,
+        })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::RunRecord;
 use ontogeny_core::{
-    Band, Event, Heatmap, Line, Marker, Panel, RunId, RunManifest, RunStatus, Series, StopReason, TreeNode,
+    Band, Event, Heatmap, Line, Marker, Panel, RunId, RunManifest, RunStatus, Series, StopReason,
+    TreeNode,
 };
 use ontogeny_store::Store;
 use std::collections::BTreeMap;
@@ -35,7 +36,8 @@ pub(crate) fn spread(records: &[&RunRecord], series: &str, name: &str) -> (Line,
             at.entry(p.step.0).or_default().push(p.value);
         }
     }
-    let full: Vec<(u64, Vec<f64>)> = at.into_iter().filter(|(_, v)| v.len() == records.len()).collect();
+    let full: Vec<(u64, Vec<f64>)> =
+        at.into_iter().filter(|(_, v)| v.len() == records.len()).collect();
     let stride = full.len().div_ceil(MAX_POINTS).max(1);
     let (mut line, mut band) = (Vec::new(), Vec::new());
     for (step, mut values) in full.into_iter().step_by(stride) {
@@ -68,7 +70,8 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 
 /// The events of a run that were seen, as vertical lines.
 pub(crate) fn markers(events: &[Event]) -> Vec<Marker> {
-    let seen = |e: &Event| Some(Marker { x: e.when.seen_at()?.0.max(1) as f64, name: e.name.clone() });
+    let seen =
+        |e: &Event| Some(Marker { x: e.when.seen_at()?.0.max(1) as f64, name: e.name.clone() });
     events.iter().filter_map(seen).collect()
 }
 
@@ -90,7 +93,9 @@ pub(crate) fn heatmap(store: &Store, run: &RunId, name: &str, events: &[Event]) 
     Some(Heatmap {
         x: kept.iter().map(|r| r.step.0 as f64).collect(),
         y: (1..=width).map(|k| k as f64).collect(),
-        values: (0..width).map(|k| columns.iter().map(|c| c.get(k).copied().unwrap_or(f64::NAN)).collect()).collect(),
+        values: (0..width)
+            .map(|k| columns.iter().map(|c| c.get(k).copied().unwrap_or(f64::NAN)).collect())
+            .collect(),
         markers: markers(events),
         ..Heatmap::default()
     })
@@ -99,13 +104,15 @@ pub(crate) fn heatmap(store: &Store, run: &RunId, name: &str, events: &[Event]) 
 /// The lineage of runs: forks under their parents.
 pub(crate) fn tree(records: &[&RunRecord]) -> Vec<TreeNode> {
     let ids: Vec<&RunId> = records.iter().map(|r| r.id()).collect();
-    let is_root = |r: &RunRecord| r.manifest.fork.as_ref().is_none_or(|f| !ids.contains(&&f.parent));
+    let is_root =
+        |r: &RunRecord| r.manifest.fork.as_ref().is_none_or(|f| !ids.contains(&&f.parent));
     records.iter().filter(|r| is_root(r)).map(|r| node(r, records)).collect()
 }
 
 fn node(record: &RunRecord, all: &[&RunRecord]) -> TreeNode {
     let m = &record.manifest;
-    let is_child = |r: &&&RunRecord| r.manifest.fork.as_ref().is_some_and(|f| &f.parent == record.id());
+    let is_child =
+        |r: &&&RunRecord| r.manifest.fork.as_ref().is_some_and(|f| &f.parent == record.id());
     let events = record.events.iter().filter_map(|e| Some((e.when.seen_at()?.0, e.name.clone())));
     // The study's name is the same for all of them.
     let label = record.id().as_str().split_once('.').map_or(record.id().as_str(), |(_, rest)| rest);
@@ -124,6 +131,8 @@ pub(crate) fn ending(m: &RunManifest) -> String {
         RunStatus::Open => "open".into(),
         RunStatus::Done { reason: StopReason::Horizon } => format!("horizon {}", m.step),
         RunStatus::Done { reason: StopReason::Settled { .. } } => format!("settled at {}", m.step),
-        RunStatus::Done { reason: StopReason::Diverged { step, what } } => format!("diverged at {step}: {what}"),
+        RunStatus::Done { reason: StopReason::Diverged { step, what } } => {
+            format!("diverged at {step}: {what}")
+        }
     }
 }

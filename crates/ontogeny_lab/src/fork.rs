@@ -18,7 +18,11 @@ pub(crate) fn fingerprint(state: &TrainState) -> f64 {
 }
 
 /// Writes the exact state of `trainer` as a checkpoint.
-pub(crate) fn save(writer: &mut RunWriter, trainer: &Trainer, probes: &ProbeState) -> Result<(), LabError> {
+pub(crate) fn save(
+    writer: &mut RunWriter,
+    trainer: &Trainer,
+    probes: &ProbeState,
+) -> Result<(), LabError> {
     let state = trainer.state();
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     state.for_each_tensor(trainer.layout(), |t| {
@@ -28,7 +32,8 @@ pub(crate) fn save(writer: &mut RunWriter, trainer: &Trainer, probes: &ProbeStat
     let views: Vec<TensorView<'_>> = (tensors.iter())
         .map(|(name, shape, bytes)| TensorView { name, dtype: Dtype::F32, shape, bytes })
         .collect();
-    let extra = serde_json::json!({ "train": state.extra(), "probes": probes, "hash": state.hash() });
+    let extra =
+        serde_json::json!({ "train": state.extra(), "probes": probes, "hash": state.hash() });
     writer.checkpoint(state.step, &views, extra)?;
     Ok(())
 }
@@ -47,7 +52,8 @@ pub(crate) fn last_checkpoint(
     let saved = reader.checkpoint(at)?;
     let mut tensors: BTreeMap<String, Vec<f32>> = BTreeMap::new();
     for t in saved.tensors {
-        let values = t.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values =
+            t.bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         tensors.insert(t.name, values);
     }
     let state = TrainState::rebuild(layout, &saved.extra["train"], |name| tensors.remove(name))
@@ -113,14 +119,18 @@ impl Conductor<'_> {
         let config = config_of(self.store, run)?;
         let state = state_at(self.store, run, step)?;
         let train = |source| LabError::Train { run: run.clone(), source };
-        let mut control =
-            Trainer::from_state(config, reader.manifest().seeds, engine()?, state).map_err(train)?;
+        let mut control = Trainer::from_state(config, reader.manifest().seeds, engine()?, state)
+            .map_err(train)?;
         let mut compared = 0;
         loop {
             let now = control.state().step;
             if let Some(p) = recorded.at_or_before(now).filter(|p| p.step == now) {
                 if p.value.to_bits() != fingerprint(control.state()).to_bits() {
-                    return Err(LabError::ControlDiffers { run: run.clone(), fork: step, step: now });
+                    return Err(LabError::ControlDiffers {
+                        run: run.clone(),
+                        fork: step,
+                        step: now,
+                    });
                 }
                 compared += 1;
             }

@@ -1,9 +1,9 @@
 //! Many runs at once, one thread each.
 
+use crate::LabError;
 use crate::conductor::{Conductor, Observer};
 use crate::plan::RunPlan;
 use crate::record::RunRecord;
-use crate::LabError;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

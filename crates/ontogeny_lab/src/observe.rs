@@ -1,7 +1,9 @@
 //! Shows a network to the probes: runs the evaluation sets forward and hands out copies.
 
 use ontogeny_engine::Outputs;
-use ontogeny_probes::{EvalSet, Group, ModularGrid, Observation, ParamView, ProbeSet, Readings, Tap};
+use ontogeny_probes::{
+    EvalSet, Group, ModularGrid, Observation, ParamView, ProbeSet, Readings, Tap,
+};
 use ontogeny_train::{TrainError, Trainer};
 
 /// Evaluates `trainer` and lets `probes` write to `out`. The trainer is only read (law 1).
@@ -23,7 +25,11 @@ pub(crate) fn observe(
     let mut seen = Observation::new(state.step);
     seen.train_loss = train_loss;
     seen.params = (layout.iter())
-        .map(|(range, spec)| ParamView { name: &spec.name, shape: &spec.shape, values: &state.params[range] })
+        .map(|(range, spec)| ParamView {
+            name: &spec.name,
+            shape: &spec.shape,
+            values: &state.params[range],
+        })
         .collect();
     seen.sets = (sets.iter().zip(&outputs))
         .map(|(set, output)| EvalSet {

@@ -3,12 +3,13 @@
 use crate::conductor::{Conductor, Live, Observer};
 use crate::{LabError, RunRecord};
 use ontogeny_analysis::forecasters::{
-    NamedFitted, NotFitted, Query, Theory, TrainingRun, fit_baselines,
+    BASELINES, CalibrationOptions, NamedFitted, NotFitted, Query, Theory, TrainingRun, Verdict,
+    calibrate, fit_baselines, rivals,
 };
 use ontogeny_analysis::scores::judge;
 use ontogeny_core::{
-    Direction, Forecast, LedgerBody, LedgerEntry, Observed, Outcome, Predictive, Prefix, RunId, Score,
-    ScoringRule, Step, Target,
+    Direction, Forecast, LedgerBody, LedgerEntry, Observed, Outcome, Predictive, Prefix, RunId,
+    Score, ScoringRule, Step, Target,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +42,8 @@ pub(crate) struct Question {
     pub baselines: Vec<NamedFitted>,
     /// Who could not be fitted, and why.
     pub missing: Vec<NotFitted>,
+    /// What the fit runs, left out one by one, said about each theory (law 7).
+    pub verdicts: Vec<(String, Verdict)>,
 }
 
 impl Question {
@@ -53,15 +56,20 @@ impl Question {
         runs: &[TrainingRun],
     ) -> Self {
         let (baselines, mut missing) = fit_baselines(runs, &query);
-        let mut fitted = Vec::new();
+        let against = rivals(BASELINES, runs, &query);
+        let (mut fitted, mut verdicts) = (Vec::<NamedFitted>::new(), Vec::new());
         for theory in theories {
-            match theory.fit(runs, &query) {
-                Ok(f) => fitted.push((theory.spec().name.to_owned(), f)),
+            let name = theory.spec().name.to_owned();
+            match calibrate(&**theory, &against, runs, &query, CalibrationOptions::default()) {
+                Ok(f) => {
+                    verdicts.push((name.clone(), f.verdict().clone()));
+                    fitted.push((name, Box::new(f)));
+                }
                 Err(e) => missing.push(e),
             }
         }
         let (property, family) = (property.to_owned(), family.to_owned());
-        Self { query, property, family, theories: fitted, baselines, missing }
+        Self { query, property, family, theories: fitted, baselines, missing, verdicts }
     }
 
     /// The last part of a forecast's name.
@@ -87,7 +95,8 @@ impl Question {
             Target::EventTime { event, horizon } => {
                 let seen = live.events.iter().any(|e| &e.name == event);
                 let reached = self.query.rule.as_ref().is_some_and(|rule| {
-                    let last = live.series.get(&rule.series).and_then(|s| s.last()).map(|p| p.value);
+                    let last =
+                        live.series.get(&rule.series).and_then(|s| s.last()).map(|p| p.value);
                     last.is_some_and(|v| match rule.direction {
                         Direction::Rising => v >= rule.level,
                         Direction::Falling => v <= rule.level,
@@ -190,7 +199,8 @@ impl Observer for Sealer<'_> {
             if self.asked.contains(&i) {
                 continue;
             }
-            let Some(cutoff) = question.query.cutoff.step(live.events).filter(|&c| c <= live.step) else {
+            let Some(cutoff) = question.query.cutoff.step(live.events).filter(|&c| c <= live.step)
+            else {
                 continue;
             };
             self.asked.insert(i);
@@ -244,7 +254,9 @@ fn observed(target: &Target, record: &RunRecord) -> Option<Observed> {
         Target::EventTime { event, horizon } => {
             let event = record.event(event)?;
             Some(match event.when {
-                ontogeny_core::Censoring::Interval { lo, hi } if hi <= *horizon => Observed::Event { lo, hi },
+                ontogeny_core::Censoring::Interval { lo, hi } if hi <= *horizon => {
+                    Observed::Event { lo, hi }
+                }
                 _ => Observed::Never { horizon: *horizon },
             })
         }
@@ -298,7 +310,10 @@ pub(crate) fn seal_effect(
 ) -> Result<Forecast, LabError> {
     let step = target.prefix.cutoff();
     let forecast = Forecast {
-        id: format!("{}/{}/{}/{}|{}@fork", target.study, target.fork, claim.theory, target.outcome, target.intervention),
+        id: format!(
+            "{}/{}/{}/{}|{}@fork",
+            target.study, target.fork, claim.theory, target.outcome, target.intervention
+        ),
         property: target.property.to_owned(),
         theory: claim.fitted.theory_ref(),
         run: target.fork.clone(),
@@ -318,7 +333,9 @@ pub(crate) fn seal_effect(
         family: format!("{}|effects", target.outcome),
     };
     if !before.forecasts.contains_key(&forecast.id) {
-        conductor.ledger.append(LedgerBody::Forecast(Box::new(forecast.clone())), conductor.clock)?;
+        conductor
+            .ledger
+            .append(LedgerBody::Forecast(Box::new(forecast.clone())), conductor.clock)?;
     }
     Ok(forecast)
 }
@@ -336,8 +353,11 @@ pub(crate) fn settle_effect(
         return Ok(());
     }
     let ledger = conductor.ledger;
-    let outcome =
-        Outcome { forecast: forecast.id.clone(), observed: Observed::Value { value: effect }, known_at };
+    let outcome = Outcome {
+        forecast: forecast.id.clone(),
+        observed: Observed::Value { value: effect },
+        known_at,
+    };
     if !before.outcomes.contains_key(&forecast.id) {
         ledger.append(LedgerBody::Outcome(outcome.clone()), conductor.clock)?;
     }

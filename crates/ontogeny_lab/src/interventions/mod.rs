@@ -60,7 +60,10 @@ mod tests {
         let list = include_str!("mod.rs");
         for entry in std::fs::read_dir(here).unwrap() {
             let name = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
-            assert!(name == "mod" || list.contains(&format!("        {name}::")), "{name} has no row");
+            assert!(
+                name == "mod" || list.contains(&format!("        {name}::")),
+                "{name} has no row"
+            );
         }
         for i in interventions() {
             assert!(!i.summary.is_empty() && !i.source.is_empty(), "{}", i.name);

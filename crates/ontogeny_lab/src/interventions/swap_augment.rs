@@ -17,7 +17,9 @@ pub(super) const SPEC: Intervention = Intervention {
 fn apply(config: &RunConfig) -> Option<Vec<(String, Value)>> {
     match &config.task {
         TaskConfig::Modular(m)
-            if m.operation != Operation::Subtract && m.split == Split::Ordered && !m.swap_augment =>
+            if m.operation != Operation::Subtract
+                && m.split == Split::Ordered
+                && !m.swap_augment =>
         {
             Some(vec![set("task.swap_augment", true)])
         }

@@ -9,17 +9,30 @@ use serde_json::Value;
 
 const SOURCE: &str = "arXiv:2605.18845";
 
-pub(super) const OFF: Intervention =
-    Intervention { name: "wd_off", summary: "weight decay to 0", source: SOURCE, set: |c| times(c, 0.0) };
+pub(super) const OFF: Intervention = Intervention {
+    name: "wd_off",
+    summary: "weight decay to 0",
+    source: SOURCE,
+    set: |c| times(c, 0.0),
+};
 
-pub(super) const DOUBLE: Intervention =
-    Intervention { name: "wd_x2", summary: "weight decay doubled", source: SOURCE, set: |c| times(c, 2.0) };
+pub(super) const DOUBLE: Intervention = Intervention {
+    name: "wd_x2",
+    summary: "weight decay doubled",
+    source: SOURCE,
+    set: |c| times(c, 2.0),
+};
 
-pub(super) const HALF: Intervention =
-    Intervention { name: "wd_half", summary: "weight decay halved", source: SOURCE, set: |c| times(c, 0.5) };
+pub(super) const HALF: Intervention = Intervention {
+    name: "wd_half",
+    summary: "weight decay halved",
+    source: SOURCE,
+    set: |c| times(c, 0.5),
+};
 
 fn times(config: &RunConfig, factor: f64) -> Option<Vec<(String, Value)>> {
-    let (Schedule::Constant(v) | Schedule::Curve(Curve::Warmup { value: v, .. })) = config.optimizer.weight_decay
+    let (Schedule::Constant(v) | Schedule::Curve(Curve::Warmup { value: v, .. })) =
+        config.optimizer.weight_decay
     else {
         return None;
     };

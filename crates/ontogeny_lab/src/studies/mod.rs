@@ -5,8 +5,9 @@
 mod grokking;
 mod skills;
 
+use crate::RunRecord;
 use crate::{Conductor, LabError};
-use ontogeny_core::{Findings, RunId, StudyId, nearest};
+use ontogeny_core::{Block, Findings, LedgerBody, RunId, StudyId, Table, nearest};
 use serde::{Deserialize, Serialize};
 
 /// How much is spent.
@@ -60,10 +61,13 @@ impl StudyContext<'_> {
     /// The name of a run of this study; `parts` are joined by dots.
     pub(crate) fn run_id(&self, parts: &str) -> RunId {
         let name = format!("{}.{parts}", self.id);
-        let safe: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect();
+        let safe: String = name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+            .collect();
         // Studies keep their names short; a name cut at 120 characters would still be legal.
-        RunId::new(&safe[..safe.len().min(120)]).unwrap_or_else(|| unreachable!("made of legal characters"))
+        RunId::new(&safe[..safe.len().min(120)])
+            .unwrap_or_else(|| unreachable!("made of legal characters"))
     }
 }
 
@@ -114,4 +118,75 @@ pub fn conduct_study(
     let findings = (study.run)(&context)?;
     folder.write_findings(&findings)?;
     Ok((id, findings))
+}
+
+impl StudyContext<'_> {
+    /// The command that repeats the study.
+    pub(crate) fn command(&self, study: &str) -> String {
+        let o = &self.options;
+        let seeds = o.n_seeds.map(|n| format!(" --seeds {n}")).unwrap_or_default();
+        format!("ontogeny run {study} --tier {} --seed {}{seeds}", o.tier.name(), o.seed)
+    }
+}
+
+/// A row of the acceptance table: what was asked, the number, the verdict. A number that could not be had is
+/// neither passed nor failed.
+pub(crate) fn check_row(
+    what: &str,
+    value: Option<f64>,
+    passes: impl Fn(f64) -> bool,
+) -> [String; 3] {
+    match value.filter(|v| v.is_finite()) {
+        Some(v) => [
+            what.to_owned(),
+            format!("{v:.3}"),
+            if passes(v) { "holds" } else { "REFUTED" }.to_owned(),
+        ],
+        None => [what.to_owned(), "–".to_owned(), "not measured".to_owned()],
+    }
+}
+
+/// The acceptance table.
+pub(crate) fn checks_table(rows: &[[String; 3]]) -> Block {
+    Block::Table(Table {
+        caption:
+            "What the protocol expected before the runs, and what came out. Nothing is tuned to it."
+                .into(),
+        columns: ["expected", "found", "verdict"].map(str::to_owned).to_vec(),
+        rows: rows.iter().map(|r| r.to_vec()).collect(),
+    })
+}
+
+/// Share of training time that the probes took, over runs.
+pub(crate) fn probe_share(records: &[RunRecord]) -> f64 {
+    let total = |name: &str| -> f64 {
+        records.iter().filter_map(|r| r.series.get(name)?.last()).map(|p| p.value).sum()
+    };
+    total("cost.probe_secs") / total("cost.train_secs")
+}
+
+/// The manifest of a run, folded away.
+pub(crate) fn manifest_block(record: &RunRecord) -> Block {
+    let text = serde_json::to_string_pretty(&record.manifest).unwrap_or_default();
+    Block::Fixed { caption: format!("Manifest of {}", record.id()), text, folded: true }
+}
+
+/// The scorecards of every theory that has sealed something in this study, the best of them unfolded.
+pub(crate) fn scorecard_blocks(ctx: &StudyContext<'_>) -> Result<Vec<Block>, LabError> {
+    let entries = ctx.conductor.ledger.entries()?;
+    let mine = format!("{}/", ctx.id);
+    let sealed = |theory: &str, property: &str| {
+        entries.iter().any(|e| match &e.body {
+            LedgerBody::Forecast(f) => {
+                f.id.starts_with(&mine) && f.theory.name == theory && f.property == property
+            }
+            _ => false,
+        })
+    };
+    let cards = crate::scorecards(ctx.conductor.store, &entries, sealed)?;
+    let text: Vec<String> = cards.iter().map(ToString::to_string).collect();
+    let intro = "Each theory on each property, level by level; a level is passed when every gate holds. Records of \
+                 all studies in this store count. A number that cannot be had says why.";
+    let block = Block::Fixed { caption: String::new(), text: text.join("\n"), folded: false };
+    Ok(vec![Block::Text(intro.to_owned()), block])
 }

@@ -28,6 +28,7 @@ pub(super) struct Sizes {
     pub n_test: u64,
     pub n_forked: u64,
     pub n_design: u64,
+    pub n_problems: usize,
 }
 
 impl Sizes {
@@ -43,6 +44,7 @@ impl Sizes {
             n_test: 5,
             n_forked: 2,
             n_design: 5,
+            n_problems: 2,
         };
         let study = Self {
             n_tasks: 16,
@@ -53,6 +55,7 @@ impl Sizes {
             n_fit: 8,
             n_test: 12,
             n_forked: 4,
+            n_problems: 6,
             ..smoke
         };
         let tier = match tier {
@@ -93,7 +96,10 @@ impl Sizes {
         };
         RunConfig {
             task: TaskConfig::SparseParity(task),
-            model: ModelConfig::Mlp(MlpConfig { widths: vec![self.width], activation: Activation::Relu }),
+            model: ModelConfig::Mlp(MlpConfig {
+                widths: vec![self.width],
+                activation: Activation::Relu,
+            }),
             init_scale: 1.0,
             objective: Objective::CrossEntropy,
             optimizer: OptimizerConfig {

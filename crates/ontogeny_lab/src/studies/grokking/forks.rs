@@ -1,0 +1,195 @@
+//! Forks at memorization and at half the delay.
+
+use super::super::StudyContext;
+use super::sizes::{Sizes, features};
+use super::{PROPERTY, stop};
+use crate::interventions::intervention;
+use crate::paired::{Arm, Bench, Forked, effect_of, event_time, run_arms};
+use crate::sealing::{EffectClaim, EffectTarget, Question, Registered, seal_effect, settle_effect};
+use crate::{LabError, RunRecord};
+use ontogeny_analysis::distribution::{difference, median};
+use ontogeny_analysis::effects::{
+    Difference, Effect, NO_EFFECT, OBSERVATIONAL, Pair, no_effect, observational_effect, seed_band,
+};
+use ontogeny_core::{Forecast, Predictive, Step};
+use ontogeny_train::RunConfig;
+
+/// What the forks gave.
+pub(super) struct Outcome<'a> {
+    /// The forks.
+    pub forked: Vec<Forked<'a>>,
+    /// Readings at which control replays were compared with their parents, all equal.
+    pub n_verified: usize,
+    /// Half-width of the seed band of `ln T_grok` at fixed cell.
+    pub band: Option<f64>,
+    /// Per intervention and point: names, the effect on `ln T_grok`, and the median claim per theory.
+    pub effects: Vec<(String, String, Effect, Vec<(String, f64)>)>,
+}
+
+/// In the order of the report.
+const CHANGES: [&str; 6] = ["wd_off", "wd_x2", "wd_half", "swap_augment", "grokfast", "placebo"];
+
+/// Forks the first test runs of the reference cell that grokked.
+pub(super) fn run<'a>(
+    ctx: &StudyContext<'_>,
+    sizes: &Sizes,
+    fit: &[RunRecord],
+    test: &'a [RunRecord],
+    questions: &[Question],
+    before: &Registered,
+) -> Result<Outcome<'a>, LabError> {
+    let rules = sizes.rules();
+    let stop = stop();
+    let bench = Bench { study: &ctx.id, rules: &rules, stop: &stop };
+    // Parents that grokked, the reference cell first: a fork of a run that never grokked shows little.
+    let grokked = |r: &&RunRecord| r.time("T_grok").is_some() && r.time("T_mem").is_some();
+    let reference = sizes.reference().name();
+    let mut parents: Vec<&RunRecord> = test.iter().filter(grokked).collect();
+    parents.sort_by_key(|r| r.manifest.cell != reference);
+    parents.truncate(sizes.n_forked);
+    let mut arms = Vec::new();
+    for parent in &parents {
+        let config: RunConfig = serde_json::from_value(parent.manifest.config.clone())
+            .map_err(|source| LabError::Config { run: parent.id().clone(), source })?;
+        for (point, step) in points(parent) {
+            for name in CHANGES {
+                if let Some(set) = intervention(name).and_then(|i| (i.set)(&config)) {
+                    arms.push(bench.arm(parent, &config, (point, step), (name, set))?);
+                }
+            }
+        }
+    }
+    let mut claims: Vec<(usize, Forecast)> = Vec::new();
+    let band = band(fit);
+    for (i, arm) in arms.iter().enumerate() {
+        let of = |p: &&&RunRecord| arm.plan.fork.as_ref().is_some_and(|f| &f.parent == p.id());
+        if let Some(parent) = parents.iter().find(of) {
+            for forecast in claim(ctx, arm, parent, fit, questions, before, band)? {
+                claims.push((i, forecast));
+            }
+        }
+    }
+    let (forked, n_verified) =
+        run_arms(ctx.conductor, "forks", &parents, arms, ctx.options.threads)?;
+    for (i, forecast) in &claims {
+        let f = &forked[*i];
+        let (Some(treated), Some(control)) =
+            (event_time(&f.record, "T_grok"), event_time(f.parent, "T_grok"))
+        else {
+            continue;
+        };
+        // A fork that never groks gives a bound, which no score here can judge: it stays open in the ledger.
+        if let (Difference::Known(effect), Some(fork)) =
+            (Pair { treated, control }.difference(), &f.arm.plan.fork)
+        {
+            let prefix = f.parent.prefix(fork.step);
+            settle_effect(
+                ctx.conductor,
+                before,
+                forecast,
+                effect,
+                &prefix,
+                f.record.manifest.step,
+            )?;
+        }
+    }
+    let mut effects = Vec::new();
+    for name in CHANGES {
+        for point in ["T_mem", "half delay"] {
+            let of = |f: &&Forked<'_>| f.arm.intervention == name && f.arm.point == point;
+            let mine: Vec<&Forked<'_>> = forked.iter().filter(of).collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let effect = effect_of(&mine, band, |r| event_time(r, "T_grok"));
+            let mut said: std::collections::BTreeMap<&str, Vec<f64>> =
+                std::collections::BTreeMap::new();
+            for (i, f) in &claims {
+                let arm = &forked[*i].arm;
+                if arm.intervention == name
+                    && arm.point == point
+                    && let Some(p) = &f.predictive
+                {
+                    said.entry(&f.theory.name).or_default().push(median(p));
+                }
+            }
+            let said =
+                said.into_iter().map(|(t, m)| (t.to_owned(), crate::draw::median(m))).collect();
+            effects.push((name.to_owned(), point.to_owned(), effect, said));
+        }
+    }
+    Ok(Outcome { forked, n_verified, band, effects })
+}
+
+/// `T_mem` and the middle between it and `T_grok`.
+fn points(parent: &RunRecord) -> Vec<(&'static str, Step)> {
+    match (parent.time("T_mem"), parent.time("T_grok")) {
+        (Some(m), Some(g)) => vec![("T_mem", m), ("half delay", Step(u64::midpoint(m.0, g.0)))],
+        _ => Vec::new(),
+    }
+}
+
+/// Spread of `ln T_grok` over seeds at fixed cell.
+pub(super) fn band(fit: &[RunRecord]) -> Option<f64> {
+    let mut cells: std::collections::BTreeMap<&str, Vec<f64>> = std::collections::BTreeMap::new();
+    for r in fit {
+        if let Some(t) = r.time("T_grok") {
+            cells.entry(&r.manifest.cell).or_default().push(t.ln());
+        }
+    }
+    seed_band(&cells.into_values().collect::<Vec<_>>())
+}
+
+/// What the theories say about one fork at memorization: the forecast under the changed hyper-parameters, less
+/// the forecast under the parent's own. Changes that no hyper-parameter expresses are not claimed about.
+fn claim(
+    ctx: &StudyContext<'_>,
+    arm: &Arm,
+    parent: &RunRecord,
+    fit: &[RunRecord],
+    questions: &[Question],
+    before: &Registered,
+    band: Option<f64>,
+) -> Result<Vec<Forecast>, LabError> {
+    let (Some(question), Some(fork)) = (questions.first(), &arm.plan.fork) else {
+        return Ok(Vec::new());
+    };
+    let own = super::features_of(parent);
+    let changed = features(&arm.plan.config);
+    let finite = changed.values().all(|v| v.is_finite());
+    if arm.point != "T_mem" || own == changed || !finite {
+        return Ok(Vec::new());
+    }
+    let prefix = parent.prefix(fork.step);
+    let delta = changed.get("ln_wd").zip(own.get("ln_wd")).map_or(0.0, |(a, b)| a - b);
+    let (x, y): (Vec<f64>, Vec<f64>) = (fit.iter())
+        .filter_map(|r| Some((*super::features_of(r).get("ln_wd")?, r.time("T_grok")?.ln())))
+        .unzip();
+    let noise = band.unwrap_or(0.3);
+    let mut baselines = vec![(NO_EFFECT.to_owned(), no_effect(noise))];
+    if let Some(p) = observational_effect(&x, &y, delta, noise) {
+        baselines.push((OBSERVATIONAL.to_owned(), p));
+    }
+    let mut sealed = Vec::new();
+    for (name, fitted) in &question.theories {
+        let (a, b) = (fitted.predict(&prefix, &changed), fitted.predict(&prefix, &own));
+        let claim: Option<Predictive> = a.zip(b).map(|(a, b)| difference(&a, &b, 0.9, 0.1));
+        let about = EffectTarget {
+            study: ctx.id.as_str(),
+            fork: &arm.plan.id,
+            cell: &arm.plan.cell,
+            intervention: &arm.intervention,
+            outcome: "T_grok",
+            prefix: &prefix,
+            property: PROPERTY,
+        };
+        let claim = EffectClaim {
+            theory: name,
+            fitted: &**fitted,
+            predictive: claim,
+            baselines: baselines.clone(),
+        };
+        sealed.push(seal_effect(ctx.conductor, before, &about, claim)?);
+    }
+    Ok(sealed)
+}
