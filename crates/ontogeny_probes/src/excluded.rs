@@ -135,20 +135,27 @@ impl Removed {
         self.least.fill(f64::INFINITY);
         let tables = trig.cosines.chunks_exact(n_columns).zip(trig.sines.chunks_exact(n_columns));
         let rows = self.values.chunks_exact_mut(n_columns);
+        let least = self.least.as_chunks_mut::<LANES>().0;
         for ((values, (cosines, sines)), &keys) in rows.zip(tables).zip(key_component) {
-            for j in 0..n_columns {
-                values[j] = cos[j].mul_add(cosines[j], sin[j] * sines[j]);
+            let waves = cos.as_chunks::<LANES>().0.iter().zip(sin.as_chunks::<LANES>().0);
+            let parts = cosines.as_chunks::<LANES>().0.iter().zip(sines.as_chunks::<LANES>().0);
+            let to = values.as_chunks_mut::<LANES>().0.iter_mut();
+            for ((to, (cos, sin)), (c, s)) in to.zip(waves).zip(parts) {
+                *to = std::array::from_fn(|l| cos[l].mul_add(c[l], sin[l] * s[l]));
             }
             values[spare] = keys;
-            for (least, &v) in self.least.iter_mut().zip(&*values) {
-                *least = if v < *least { v } else { *least };
+            for (least, values) in least.iter_mut().zip(values.as_chunks::<LANES>().0) {
+                let old = *least;
+                *least =
+                    std::array::from_fn(|l| if values[l] < old[l] { values[l] } else { old[l] });
             }
         }
         for (factors, values) in
             self.factors.chunks_exact_mut(n_columns).zip(self.values.chunks_exact(n_columns))
         {
-            for ((factor, value), least) in factors.iter_mut().zip(values).zip(&self.least) {
-                *factor = least - value;
+            let to = factors.as_chunks_mut::<LANES>().0.iter_mut();
+            for ((to, values), least) in to.zip(values.as_chunks::<LANES>().0).zip(&*least) {
+                *to = std::array::from_fn(|l| least[l] - values[l]);
             }
         }
         exp_in_place(&mut self.factors);

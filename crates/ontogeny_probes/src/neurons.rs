@@ -47,39 +47,22 @@ impl NeuronBlocks {
                 padded = pad(activations, n_neurons, from, width);
                 (padded.as_slice(), BLOCK, 0)
             };
-            let mut marginals = vec![[[0.0_f32; BLOCK]; 3]; p];
+            let mut block = Block::new(p);
             dispatch(
                 #[inline(always)]
                 || {
                     for a in 0..p {
-                        let mut row = [0.0_f32; BLOCK];
-                        let mut squares = [0.0_f32; BLOCK];
-                        for b in 0..p {
-                            let values = &values[(a * p + b) * stride + at..];
-                            let Some(&x) = values.first_chunk::<BLOCK>() else { continue };
-                            for l in 0..BLOCK {
-                                row[l] += x[l];
-                                squares[l] = x[l].mul_add(x[l], squares[l]);
-                            }
-                            let (sum, difference) = (a + b, a + p - b);
-                            let [column, _, _] = &mut marginals[b];
-                            add(column, x);
-                            let [_, plus, _] = &mut marginals[sum - if sum >= p { p } else { 0 }];
-                            add(plus, x);
-                            let minus = difference - if difference >= p { p } else { 0 };
-                            let [_, _, minus] = &mut marginals[minus];
-                            add(minus, x);
-                        }
-                        sums[a * 4 * n + from..][..BLOCK].copy_from_slice(&row);
+                        let row = block.add_row(a, &values[a * p * stride + at..], stride);
+                        sums[a * 4 * n + from..][..BLOCK].copy_from_slice(&row.sum);
                         for l in 0..BLOCK {
-                            energy[from + l] += f64::from(squares[l]);
+                            energy[from + l] += f64::from(row.squares[l]);
                         }
                     }
                 },
             );
-            for (x, marginals) in marginals.iter().enumerate() {
-                for (i, marginal) in marginals.iter().enumerate() {
-                    sums[(x * 4 + 1 + i) * n + from..][..BLOCK].copy_from_slice(marginal);
+            for (i, table) in [&block.columns, &block.plus, &block.minus].into_iter().enumerate() {
+                for (x, sum) in table.iter().enumerate() {
+                    sums[(x * 4 + 1 + i) * n + from..][..BLOCK].copy_from_slice(sum);
                 }
             }
         }
@@ -99,11 +82,63 @@ impl NeuronBlocks {
     }
 }
 
+/// Sums over the grid for the neurons of one block.
+#[derive(Debug)]
+struct Block {
+    /// By b, `[p]`.
+    columns: Vec<[f32; BLOCK]>,
+    /// By a + b.
+    plus: Vec<[f32; BLOCK]>,
+    /// By a - b.
+    minus: Vec<[f32; BLOCK]>,
+}
+
+/// What one value of a adds up to.
+#[derive(Debug)]
+struct Row {
+    sum: [f32; BLOCK],
+    squares: [f32; BLOCK],
+}
+
+impl Block {
+    fn new(p: usize) -> Self {
+        let zeros = vec![[0.0; BLOCK]; p];
+        Self { columns: zeros.clone(), plus: zeros.clone(), minus: zeros }
+    }
+
+    /// Adds the pairs (a, 0), (a, 1), ... whose activations stand `stride` apart.
+    #[inline(always)]
+    fn add_row(&mut self, a: usize, values: &[f32], stride: usize) -> Row {
+        let p = self.columns.len();
+        let mut row = Row { sum: [0.0; BLOCK], squares: [0.0; BLOCK] };
+        // a + b runs up and wraps at b = p - a; a - b runs down and wraps at b = a + 1. Between wraps all three
+        // tables are walked in order.
+        let mut from = 0;
+        for to in [(p - a).min(a + 1), (p - a).max(a + 1), p] {
+            let plus = if from < p - a { a + from } else { a + from - p };
+            // The last of the walk downwards.
+            let minus = if from <= a { a + 1 - to } else { p + a + 1 - to };
+            let values = values.get(from * stride..).unwrap_or_default().chunks(stride);
+            let len = to - from;
+            let tables = self.columns[from..to].iter_mut().zip(&mut self.plus[plus..plus + len]);
+            let minus = self.minus[minus..minus + len].iter_mut().rev();
+            for ((value, (column, plus)), minus) in values.zip(tables).zip(minus) {
+                let Some(&x) = value.first_chunk::<BLOCK>() else { continue };
+                row.sum = add(row.sum, x);
+                row.squares = std::array::from_fn(|l| x[l].mul_add(x[l], row.squares[l]));
+                *column = add(*column, x);
+                *plus = add(*plus, x);
+                *minus = add(*minus, x);
+            }
+            from = to;
+        }
+        row
+    }
+}
+
 #[inline(always)]
-fn add(sum: &mut [f32; BLOCK], x: [f32; BLOCK]) {
-    // By way of values, so that the compiler sees that nothing overlaps.
-    let old = *sum;
-    *sum = std::array::from_fn(|l| old[l] + x[l]);
+fn add(x: [f32; BLOCK], y: [f32; BLOCK]) -> [f32; BLOCK] {
+    std::array::from_fn(|l| x[l] + y[l])
 }
 
 /// The columns `from..from + width`, padded with zeros to a block.
@@ -138,10 +173,9 @@ fn describe(
                         let x = block[part * n + i];
                         block_energy = x.mul_add(x, block_energy);
                     }
-                    // NaN wins, so that it stays visible.
-                    let better = block_energy > best[i] || block_energy.is_nan();
-                    best[i] = if better { block_energy } else { best[i] };
-                    frequencies[i] = if better { k } else { frequencies[i] };
+                    let (old, frequency) = (best[i], frequencies[i]);
+                    best[i] = if block_energy > old { block_energy } else { old };
+                    frequencies[i] = if block_energy > old { k } else { frequency };
                 }
             }
         },

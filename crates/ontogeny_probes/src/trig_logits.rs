@@ -53,11 +53,9 @@ impl<'a> TrigLogits<'a> {
                     let (to, to_rest) = sums.as_chunks_mut::<LANES>();
                     let (from, from_rest) = row[..p].as_chunks::<LANES>();
                     for (to, from) in to.iter_mut().zip(from) {
-                        for l in 0..LANES {
-                            let x = f64::from(from[l]);
-                            to[l] += x;
-                            square[l] = x.mul_add(x, square[l]);
-                        }
+                        let (old, x) = (*to, from.map(f64::from));
+                        *to = std::array::from_fn(|l| old[l] + x[l]);
+                        square = std::array::from_fn(|l| x[l].mul_add(x[l], square[l]));
                     }
                     for (l, (to, &from)) in to_rest.iter_mut().zip(from_rest).enumerate() {
                         let x = f64::from(from);
@@ -212,23 +210,31 @@ fn components(basis: &FourierBasis, n_columns: usize, sums: &[f64]) -> (Vec<f64>
     let p = basis.p();
     let scale = 2.0 / (p * p) as f64;
     let (mut cosines, mut sines) = (vec![0.0; p * n_columns], vec![0.0; p * n_columns]);
-    let mut waves = vec![(0.0, 0.0); n_columns];
+    let (mut cos, mut sin) = (vec![0.0; n_columns], vec![0.0; n_columns]);
     dispatch(
         #[inline(always)]
         || {
             for (s, row) in sums.chunks_exact(p).enumerate() {
-                for (k, wave) in (1..=basis.n_frequencies()).zip(&mut waves) {
-                    *wave = (scale * basis.cos(k, s), scale * basis.sin(k, s));
+                for k in 1..=basis.n_frequencies() {
+                    cos[k - 1] = scale * basis.cos(k, s);
+                    sin[k - 1] = scale * basis.sin(k, s);
                 }
                 let to = cosines.chunks_exact_mut(n_columns).zip(sines.chunks_exact_mut(n_columns));
                 for (&x, (cosines, sines)) in row.iter().zip(to) {
-                    for ((c, s), &(cos, sin)) in cosines.iter_mut().zip(sines).zip(&waves) {
-                        *c = cos.mul_add(x, *c);
-                        *s = sin.mul_add(x, *s);
-                    }
+                    add_scaled(cosines, x, &cos);
+                    add_scaled(sines, x, &sin);
                 }
             }
         },
     );
     (cosines, sines)
+}
+
+/// `to += x wave`.
+#[inline(always)]
+fn add_scaled(to: &mut [f64], x: f64, wave: &[f64]) {
+    for (to, wave) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(wave.as_chunks::<LANES>().0) {
+        let old = *to;
+        *to = std::array::from_fn(|l| x.mul_add(wave[l], old[l]));
+    }
 }
