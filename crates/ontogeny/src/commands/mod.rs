@@ -1,0 +1,52 @@
+//! The subcommands, one file each.
+
+mod compare;
+mod fork;
+mod interventions;
+mod ledger;
+mod probes;
+mod report;
+mod run;
+mod runs;
+mod scorecard;
+mod series;
+mod studies;
+
+use crate::args::Cli;
+use crate::face::Face;
+use clap::Subcommand;
+use std::io::Write;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(run::Args),
+    Studies(studies::Args),
+    Probes(probes::Args),
+    Interventions(interventions::Args),
+    Runs(runs::Args),
+    Series(series::Args),
+    Fork(fork::Args),
+    Compare(compare::Args),
+    Ledger(ledger::Args),
+    Scorecard(scorecard::Args),
+    Report(report::Args),
+}
+
+/// Does it. Answers go to `out`.
+pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
+    let face = Face::new(cli.store, cli.json);
+    match &cli.command {
+        Command::Run(args) => run::run(args, &face, out),
+        Command::Studies(args) => studies::run(args, &face, out),
+        Command::Probes(args) => probes::run(args, &face, out),
+        Command::Interventions(args) => interventions::run(args, &face, out),
+        Command::Runs(args) => runs::run(args, &face, out),
+        Command::Series(args) => series::run(args, &face, out),
+        Command::Fork(args) => fork::run(args, &face, out),
+        Command::Compare(args) => compare::run(args, &face, out),
+        Command::Ledger(args) => ledger::run(args, &face, out),
+        Command::Scorecard(args) => scorecard::run(args, &face, out),
+        Command::Report(args) => report::run(args, &face, out),
+    }
+}

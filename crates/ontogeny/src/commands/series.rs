@@ -1,0 +1,249 @@
+//! `ontogeny series`: readings of one run, to look at or to take away.
+
+use crate::face::{Face, write_json};
+use crate::failure::Failure;
+use crate::names;
+use crate::text::{Table, count, number};
+use anyhow::Context;
+use clap::builder::RangedU64ValueParser;
+use ontogeny_core::{RunId, Series, Step};
+use ontogeny_store::{RunReader, TensorReading};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+/// Print or export the series of a run
+///
+/// Without names: what there is. Vector readings (spectra, per-skill losses) are series too; in CSV their
+/// elements are `name[0]`, `name[1]`, ... The CSV is tidy (`run_id,step,metric,value`) and can be imported.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ontogeny series skills.a.s0
+  ontogeny series skills.a.s0 test.loss test.accuracy --every 100
+  ontogeny series skills.a.s0 --csv --out points.csv")]
+pub(crate) struct Args {
+    /// The run
+    run: String,
+
+    /// Names of the series; with --csv or --out, none means all
+    names: Vec<String>,
+
+    /// Write CSV, one reading per line
+    #[arg(long)]
+    csv: bool,
+
+    /// Write to a file; CSV, or JSON with --json
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// First step
+    #[arg(long, value_name = "STEP")]
+    from: Option<u64>,
+
+    /// Last step
+    #[arg(long, value_name = "STEP")]
+    to: Option<u64>,
+
+    /// Only steps that are multiples of N
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
+    every: Option<u64>,
+}
+
+pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.csv && face.json {
+        return Err(Failure::usage("--csv and --json cannot both be had").into());
+    }
+    let store = face.store()?;
+    let id = names::run_id(&args.run)?;
+    let reader = store.run(&id)?;
+    let exports = args.csv || args.out.is_some();
+    if args.names.is_empty() && !exports && !face.json {
+        return list(&reader, out);
+    }
+    let chosen = Chosen::read(&reader, args)?;
+    let Some(path) = &args.out else {
+        return if face.json {
+            Ok(write_json(out, &chosen.to_json(&id))?)
+        } else if args.csv {
+            chosen.write_csv(&id, out)
+        } else {
+            chosen.write(out)
+        };
+    };
+    let what = || format!("cannot write {}", path.display());
+    let mut file = BufWriter::new(std::fs::File::create(path).with_context(what)?);
+    if face.json {
+        write_json(&mut file, &chosen.to_json(&id)).with_context(what)?;
+    } else {
+        chosen.write_csv(&id, &mut file).with_context(what)?;
+    }
+    file.flush().with_context(what)?;
+    let n = chosen.n_readings();
+    if face.json {
+        write_json(out, &json!({ "file": path, "n_readings": n }))?;
+    } else {
+        writeln!(out, "wrote {} to {}", count(n, "reading"), path.display())?;
+    }
+    Ok(())
+}
+
+fn list(reader: &RunReader, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut table = Table::new(["series", "unit", "shape", "points", "steps", "last value"]);
+    for s in reader.all_series()?.values() {
+        let last = s.last().map(|p| number(p.value)).unwrap_or_default();
+        let steps = span(s.points.iter().map(|p| p.step));
+        table.row([&s.name, &s.unit, "", &s.points.len().to_string(), &steps, &last]);
+    }
+    for name in reader.tensor_names()? {
+        let readings = reader.tensor(&name)?;
+        let Some(last) = readings.last() else { continue };
+        let steps = span(readings.iter().map(|r| r.step));
+        let (shape, n) = (format!("{:?}", last.shape), readings.len().to_string());
+        table.row([name.as_str(), &last.unit, &shape, &n, &steps, ""]);
+    }
+    Ok(table.write(out, "")?)
+}
+
+fn span(mut steps: impl DoubleEndedIterator<Item = Step>) -> String {
+    let first = steps.next();
+    let last = steps.next_back().or(first);
+    first.zip(last).map(|(a, b)| format!("{a} to {b}")).unwrap_or_default()
+}
+
+/// The readings that were asked for.
+struct Chosen<'a> {
+    series: Vec<Series>,
+    tensors: Vec<(String, Vec<&'a TensorReading>)>,
+}
+
+impl<'a> Chosen<'a> {
+    fn read(reader: &'a RunReader, args: &Args) -> anyhow::Result<Self> {
+        let (all, tensor_names) = (reader.all_series()?, reader.tensor_names()?);
+        let names: Vec<&String> = if args.names.is_empty() {
+            all.keys().chain(&tensor_names).collect()
+        } else {
+            args.names.iter().collect()
+        };
+        let keeps = |s: Step| {
+            args.from.is_none_or(|from| s.0 >= from)
+                && args.to.is_none_or(|to| s.0 <= to)
+                && args.every.is_none_or(|n| s.0.is_multiple_of(n))
+        };
+        let mut chosen = Self { series: Vec::new(), tensors: Vec::new() };
+        for name in names {
+            if let Some(s) = all.get(name) {
+                let points = s.points.iter().filter(|p| keeps(p.step)).copied().collect();
+                chosen.series.push(Series { points, ..s.clone() });
+            } else if tensor_names.contains(name) {
+                let readings = reader.tensor(name)?.iter().filter(|r| keeps(r.step)).collect();
+                chosen.tensors.push((name.clone(), readings));
+            } else {
+                let there_is = all.keys().chain(&tensor_names).map(String::as_str);
+                let run = &reader.manifest().run;
+                let help = format!("`ontogeny series {run}` lists what there is");
+                return Err(names::unknown("series", name, there_is).help(help).into());
+            }
+        }
+        Ok(chosen)
+    }
+
+    fn n_readings(&self) -> usize {
+        let vectors = self.tensors.iter().flat_map(|(_, readings)| readings);
+        self.series.iter().map(|s| s.points.len()).sum::<usize>()
+            + vectors.map(|r| r.values.len()).sum::<usize>()
+    }
+
+    fn to_json(&self, run: &RunId) -> Value {
+        let series = |s: &Series| {
+            let points = s.points.iter().map(|p| json!([p.step, p.value]));
+            json!({ "name": s.name, "unit": s.unit, "points": points.collect::<Vec<_>>() })
+        };
+        let tensor = |(name, readings): &(String, Vec<&TensorReading>)| {
+            let point = |r: &&TensorReading| json!({ "step": r.step, "shape": r.shape, "values": r.values.to_f64() });
+            let unit = readings.first().map_or("", |r| &r.unit);
+            let points: Vec<Value> = readings.iter().map(point).collect();
+            json!({ "name": name, "unit": unit, "points": points })
+        };
+        json!({
+            "run": run,
+            "series": self.series.iter().map(series).collect::<Vec<_>>(),
+            "tensors": self.tensors.iter().map(tensor).collect::<Vec<_>>(),
+        })
+    }
+
+    /// One line per reading; numbers in the shortest form that reads back to the same bits.
+    fn write_csv(&self, run: &RunId, out: &mut dyn Write) -> anyhow::Result<()> {
+        writeln!(out, "run_id,step,metric,value")?;
+        for s in &self.series {
+            let name = quoted(&s.name);
+            for p in &s.points {
+                writeln!(out, "{run},{},{name},{}", p.step, p.value)?;
+            }
+        }
+        for (name, readings) in &self.tensors {
+            for r in readings {
+                for (i, v) in r.values.to_f64().iter().enumerate() {
+                    writeln!(out, "{run},{},{},{v}", r.step, quoted(&format!("{name}[{i}]")))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A column per series and a row per step; vectors follow, a line per step.
+    fn write(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let mut rows: BTreeMap<Step, Vec<Option<f64>>> = BTreeMap::new();
+        for (i, s) in self.series.iter().enumerate() {
+            for p in &s.points {
+                let row = rows.entry(p.step).or_insert_with(|| vec![None; self.series.len()]);
+                row[i] = Some(p.value);
+            }
+        }
+        let mut table =
+            Table::new(std::iter::once("step").chain(self.series.iter().map(|s| s.name.as_str())));
+        for (step, values) in rows {
+            let cells = values.into_iter().map(|v| v.map(number).unwrap_or_default());
+            table.row(std::iter::once(step.to_string()).chain(cells));
+        }
+        if !self.series.is_empty() {
+            table.write(out, "")?;
+        }
+        for (name, readings) in &self.tensors {
+            writeln!(out, "{name}")?;
+            for r in readings {
+                let values: Vec<String> = r.values.to_f64().into_iter().map(number).collect();
+                writeln!(out, "  {:>8}  {}", r.step.0, values.join(" "))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A field of CSV.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_fields_with_commas_are_quoted() {
+        assert_eq!(quoted("test.loss"), "test.loss");
+        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
+    }
+
+    #[test]
+    fn a_span_needs_no_second_step() {
+        assert_eq!(span([Step(3)].into_iter()), "3 to 3");
+        assert_eq!(span([Step(3), Step(5), Step(9)].into_iter()), "3 to 9");
+        assert_eq!(span(std::iter::empty()), "");
+    }
+}

@@ -1,0 +1,56 @@
+//! What every subcommand is given: where the store is, and how to answer.
+
+use crate::clock::SystemClock;
+use ontogeny_core::RunId;
+use ontogeny_lab::RunRecord;
+use ontogeny_store::{Store, StoreError};
+use serde::Serialize;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+/// Where the store is if nobody says otherwise.
+const DEFAULT_STORE: &str = "ontogeny-store";
+
+/// The machine's clock, to be lent.
+pub(crate) static CLOCK: SystemClock = SystemClock;
+
+/// Where the store is, and how to answer.
+#[derive(Debug)]
+pub(crate) struct Face {
+    /// Answer in JSON.
+    pub(crate) json: bool,
+    store: PathBuf,
+}
+
+impl Face {
+    /// The store is the one given, or `ONTOGENY_STORE`, or `./ontogeny-store`.
+    pub(crate) fn new(store: Option<PathBuf>, json: bool) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the command is who reads the environment")]
+        let from_environment = || std::env::var_os("ONTOGENY_STORE").filter(|v| !v.is_empty());
+        let store = store.or_else(|| from_environment().map(PathBuf::from));
+        Self { json, store: store.unwrap_or_else(|| PathBuf::from(DEFAULT_STORE)) }
+    }
+
+    /// The store, which must be there.
+    pub(crate) fn store(&self) -> Result<Store, StoreError> {
+        Store::open(&self.store)
+    }
+
+    /// The store, made if need be.
+    pub(crate) fn store_or_new(&self) -> Result<Store, StoreError> {
+        Store::open_or_create(&self.store)
+    }
+}
+
+/// A run as the analyses see it, finished or not.
+pub(crate) fn record(store: &Store, run: &RunId) -> Result<RunRecord, StoreError> {
+    let reader = store.run(run)?;
+    let (series, events) = (reader.all_series()?.clone(), reader.events()?);
+    Ok(RunRecord { manifest: reader.manifest().clone(), series, events })
+}
+
+/// Writes an answer as indented JSON. JSON has no NaN and no infinity: both become null.
+pub(crate) fn write_json(out: &mut dyn Write, answer: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, answer)?;
+    writeln!(out)
+}
