@@ -9,7 +9,7 @@ use crate::tensors::n_values;
 use crate::{Damage, StoreError, disk};
 use ontogeny_core::Step;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Smallest tensor with chunks of its own.
@@ -160,7 +160,40 @@ impl Index {
             self.extra,
             self.state_hash
         ]);
-        blake3::hash(content.to_string().as_bytes()).to_hex().to_string()
+        let mut text = String::new();
+        canonical(&mut text, &content);
+        blake3::hash(text.as_bytes()).to_hex().to_string()
+    }
+}
+
+/// JSON without spaces and with sorted keys, whatever features the JSON library was built with.
+fn canonical(out: &mut String, value: &serde_json::Value) {
+    let separated = |out: &mut String, i: usize| {
+        if i > 0 {
+            out.push(',');
+        }
+    };
+    match value {
+        serde_json::Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                separated(out, i);
+                canonical(out, item);
+            }
+            out.push(']');
+        }
+        serde_json::Value::Object(fields) => {
+            let sorted: BTreeMap<&String, &serde_json::Value> = fields.iter().collect();
+            out.push('{');
+            for (i, (key, field)) in sorted.into_iter().enumerate() {
+                separated(out, i);
+                out.push_str(&serde_json::Value::from(key.as_str()).to_string());
+                out.push(':');
+                canonical(out, field);
+            }
+            out.push('}');
+        }
+        scalar => out.push_str(&scalar.to_string()),
     }
 }
 
@@ -371,4 +404,42 @@ pub(crate) fn check(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_canonical_form_is_that_of_sorted_keys() {
+        let json = r#"{"b":[1,2.5,null,{"z":"\"","a":1e300}],"a":{},"c":[]}"#;
+        let mut out = String::new();
+        canonical(&mut out, &serde_json::from_str(json).unwrap());
+        assert_eq!(out, r#"{"a":{},"b":[1,2.5,null,{"a":1e+300,"z":"\""}],"c":[]}"#);
+    }
+
+    #[test]
+    fn small_tensors_are_packed_and_large_ones_cut() {
+        let bytes = vec![0; 3 * CHUNK_BYTES];
+        let view = |n| TensorView { name: "", dtype: Dtype::U8, shape: &[], bytes: &bytes[..n] };
+        let small = OWN_BYTES - 1;
+        let tensors = [view(small), view(2 * CHUNK_BYTES + 1), view(0), view(small), view(small)]
+            .into_iter()
+            .chain([view(small), view(small)])
+            .collect::<Vec<_>>();
+        let sizes: Vec<Vec<(usize, usize)>> = stretches(&tensors)
+            .into_iter()
+            .map(|s| s.into_iter().map(|(i, b)| (i, b.len())).collect())
+            .collect();
+        assert_eq!(
+            sizes,
+            [
+                vec![(1, CHUNK_BYTES)],
+                vec![(1, CHUNK_BYTES)],
+                vec![(1, 1)],
+                vec![(0, small), (2, 0), (3, small), (4, small), (5, small)],
+                vec![(6, small)],
+            ]
+        );
+    }
 }

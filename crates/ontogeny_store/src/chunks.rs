@@ -7,13 +7,17 @@
 use crate::codec::{CODECS, ChunkSource, WRITTEN};
 use crate::{Damage, StoreError, disk};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Raw bytes per chunk.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
 /// Longest chunk that is read, so that a forged length cannot exhaust memory.
 const MAX_CHUNK_BYTES: u64 = 64 << 20;
+/// Objects that are written before they are synced; each holds a file open.
+const MAX_STAGED: usize = 64;
+/// Threads that wait for the disk.
+const N_SYNC_THREADS: usize = 16;
 const MAGIC: [u8; 4] = *b"ONTC";
 const HEADER: usize = 13;
 
@@ -39,6 +43,8 @@ pub(crate) struct Chunks {
     dir: PathBuf,
     /// Chunks that this value has written or checked.
     known: BTreeSet<ChunkId>,
+    /// Objects that are written and have no name yet.
+    staged: BTreeMap<ChunkId, disk::Staged>,
     /// Folders with entries that are not durable yet.
     unsynced: BTreeSet<PathBuf>,
 }
@@ -46,7 +52,7 @@ pub(crate) struct Chunks {
 impl Chunks {
     pub(crate) fn new(store: &Path) -> Self {
         let dir = store.join("objects");
-        Self { dir, known: BTreeSet::new(), unsynced: BTreeSet::new() }
+        Self { dir, known: BTreeSet::new(), staged: BTreeMap::new(), unsynced: BTreeSet::new() }
     }
 
     fn path(&self, id: &ChunkId) -> PathBuf {
@@ -60,7 +66,7 @@ impl Chunks {
         previous: Option<&ChunkId>,
     ) -> Result<(ChunkId, u64), StoreError> {
         let id = ChunkId::of(raw);
-        if self.known.contains(&id) {
+        if self.known.contains(&id) || self.staged.contains_key(&id) {
             return Ok((id, 0));
         }
         let path = self.path(&id);
@@ -72,7 +78,9 @@ impl Chunks {
             return Ok((id, 0));
         }
         disk::create_dir(&self.dir)?;
-        disk::create_dir(&folder)?;
+        if disk::make_dir(&folder)? {
+            self.unsynced.insert(self.dir.clone());
+        }
         let stored = WRITTEN
             .encode(raw, previous, self)
             .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
@@ -81,18 +89,32 @@ impl Chunks {
         bytes.push(WRITTEN.id());
         bytes.extend_from_slice(&(raw.len() as u64).to_le_bytes());
         bytes.extend_from_slice(&stored);
-        disk::place(&path, &bytes)?;
+        match disk::stage(&path, &bytes) {
+            Ok(staged) => self.staged.insert(id.clone(), staged),
+            Err(e) => {
+                self.staged.clear(); // Their checkpoint has failed: give the space back.
+                return Err(e);
+            }
+        };
         self.unsynced.insert(folder);
-        self.known.insert(id.clone());
+        if self.staged.len() >= MAX_STAGED {
+            self.place_staged()?;
+        }
         Ok((id, bytes.len() as u64))
+    }
+
+    fn place_staged(&mut self) -> Result<(), StoreError> {
+        let (ids, staged): (Vec<_>, Vec<_>) = std::mem::take(&mut self.staged).into_iter().unzip();
+        together(staged, disk::Staged::place)?;
+        self.known.extend(ids);
+        Ok(())
     }
 
     /// Makes every chunk that was put durable.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
-        while let Some(dir) = self.unsynced.first() {
-            disk::sync_dir(dir)?;
-            self.unsynced.pop_first();
-        }
+        self.place_staged()?;
+        together(self.unsynced.iter().collect(), |dir| disk::sync_dir(dir))?;
+        self.unsynced.clear();
         Ok(())
     }
 
@@ -123,6 +145,33 @@ impl Chunks {
         let codec = CODECS.iter().find(|c| c.id() == head[4])?;
         codec.decode(stored, n_raw as usize, self).ok()
     }
+}
+
+/// Does something slow to each item, several at a time, because file systems commit the fsyncs that wait at
+/// the same moment together. The first error in the order of the items is returned.
+fn together<T: Send>(
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<(), StoreError> + Sync,
+) -> Result<(), StoreError> {
+    let share = items.len().div_ceil(N_SYNC_THREADS).max(1);
+    let mut items = items.into_iter();
+    let shares: Vec<Vec<T>> = std::iter::from_fn(|| {
+        let share: Vec<T> = items.by_ref().take(share).collect();
+        (!share.is_empty()).then_some(share)
+    })
+    .collect();
+    if shares.len() == 1 {
+        return shares.into_iter().flatten().try_for_each(work);
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        let start = |share: Vec<T>| scope.spawn(move || share.into_iter().try_for_each(work));
+        let threads: Vec<_> = shares.into_iter().map(start).collect();
+        threads.into_iter().try_for_each(|t| match t.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
 }
 
 impl ChunkSource for Chunks {

@@ -20,14 +20,43 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 
 /// Like [`replace`], but leaves it to the caller to sync the folder.
 pub(crate) fn place(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let (tmp, mut file) = create_tmp(parent(path))?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let done = written.and_then(|()| fs::rename(&tmp, path));
-    done.map_err(|e| {
-        // The leftover is of no use to anyone; the failure that is reported is the first one.
-        let _ = fs::remove_file(&tmp);
-        StoreError::io("write", path, e)
-    })
+    stage(path, bytes)?.place()
+}
+
+/// A file that has its content and not yet its name. Staging many before placing them lets the disk write
+/// them together. Dropped, it is gone.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    path: PathBuf,
+    tmp: PathBuf,
+    file: File,
+    is_placed: bool,
+}
+
+/// Writes `bytes` beside `path`.
+pub(crate) fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, StoreError> {
+    let (tmp, file) = create_tmp(parent(path))?;
+    let mut staged = Staged { path: path.to_path_buf(), tmp, file, is_placed: false };
+    staged.file.write_all(bytes).map_err(|e| StoreError::io("write", path, e))?;
+    Ok(staged)
+}
+
+impl Staged {
+    /// Syncs the content and gives the file its name.
+    pub(crate) fn place(mut self) -> Result<(), StoreError> {
+        let placed = self.file.sync_all().and_then(|()| fs::rename(&self.tmp, &self.path));
+        self.is_placed = placed.is_ok();
+        placed.map_err(|e| StoreError::io("write", &self.path, e))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            // The leftover is of no use to anyone; the failure that is reported is the first one.
+            let _ = fs::remove_file(&self.tmp);
+        }
+    }
 }
 
 /// A name that no other live thread or process of this machine uses.
@@ -79,9 +108,14 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
 
 /// Creates a folder and makes it durable in its parent.
 pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    if make_dir(dir)? { sync_dir(parent(dir)) } else { Ok(()) }
+}
+
+/// Creates a folder unless it is there, and leaves it to the caller to sync its parent. Says whether it did.
+pub(crate) fn make_dir(dir: &Path) -> Result<bool, StoreError> {
     match fs::create_dir(dir) {
-        Ok(()) => sync_dir(parent(dir)),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(StoreError::io("create", dir, e)),
     }
 }

@@ -6,7 +6,7 @@
 //! entries and is not a whole entry is the torn line of a crash, cut by the next append. Nothing else is ever
 //! removed.
 
-use crate::{StoreError, disk};
+use crate::{StoreError, disk, lock};
 use ontogeny_core::{ChainBreak, Clock, LedgerBody, LedgerEntry, verify_chain};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -61,7 +61,7 @@ impl Ledger {
     pub fn append(&self, body: LedgerBody, clock: &dyn Clock) -> Result<LedgerEntry, StoreError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         disk::create_dir(&self.dir)?;
-        let _lock = self.lock()?;
+        let _lock = lock::wait(&self.dir.join("lock"))?;
         let path = self.path();
         let mut file = OpenOptions::new()
             .create(true)
@@ -101,12 +101,6 @@ impl Ledger {
         }
         let head = Head { n_entries: entry.seq + 1, hash: entry.hash.clone() };
         disk::replace_json(&self.head_path(), &head)
-    }
-
-    fn lock(&self) -> Result<File, StoreError> {
-        let path = self.dir.join("lock");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        file.and_then(|f| f.lock().map(|()| f)).map_err(|e| StoreError::io("lock", &path, e))
     }
 
     /// Reads and checks what was added since; the caller holds the lock.

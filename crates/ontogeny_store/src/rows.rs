@@ -168,6 +168,9 @@ impl Block for RowBlock {
         let mut numbering = Numbering::default();
         let numbers = (0..n)
             .map(|i| {
+                if let Some(number) = numbering.guess(names[i].data(), units[i].data()) {
+                    return Ok(number);
+                }
                 let (name, unit) = (table.text("name", &names[i])?, table.text("unit", &units[i])?);
                 Ok(numbering.number(name, unit))
             })
@@ -190,11 +193,24 @@ impl Block for RowBlock {
 pub(crate) struct Numbering {
     pub(crate) names: Vec<Named>,
     numbers: BTreeMap<String, BTreeMap<String, u32>>,
+    /// The number after the last one: readings come in the same order at every step.
+    next: usize,
 }
 
 impl Numbering {
+    /// The number of a name, if it is the one that comes next.
+    pub(crate) fn guess(&mut self, name: &[u8], unit: &[u8]) -> Option<u32> {
+        let i = if self.next < self.names.len() { self.next } else { 0 };
+        let (n, u) = self.names.get(i)?;
+        (n.as_bytes() == name && u.as_bytes() == unit).then(|| {
+            self.next = i + 1;
+            i as u32
+        })
+    }
+
     pub(crate) fn number(&mut self, name: &str, unit: &str) -> u32 {
         if let Some(&number) = self.numbers.get(name).and_then(|units| units.get(unit)) {
+            self.next = number as usize + 1;
             return number;
         }
         let number = self.names.len() as u32;

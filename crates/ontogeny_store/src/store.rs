@@ -1,7 +1,7 @@
 //! A store: the folder that holds runs, their chunks, the ledger and the studies.
 
 use crate::writer::{self, RunWriter};
-use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk};
+use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk, lock};
 use ontogeny_core::{RunId, RunManifest, StudyId, nearest};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ impl Store {
             return Err(exists());
         }
         let draft = disk::create_tmp_dir(&runs)?;
-        let made = writer::lock(&draft, &manifest.run).and_then(|lock| {
+        let made = lock::of_run(&draft, &manifest.run).and_then(|lock| {
             writer::write_manifest(&draft, manifest)?;
             // Renaming onto a folder that has content fails, so of two creators one wins.
             match std::fs::rename(&draft, &dir) {
@@ -129,7 +129,7 @@ impl Store {
     /// [`StoreError::UnknownRun`], [`StoreError::Locked`] while another writer has it, [`StoreError::Damaged`].
     pub fn resume_run(&self, run: &RunId) -> Result<RunWriter, StoreError> {
         let dir = self.existing(run)?;
-        let lock = writer::lock(&dir, run)?;
+        let lock = lock::of_run(&dir, run)?;
         let manifest = read_manifest(&dir, run)?;
         RunWriter::open(&self.path, dir, manifest, lock)
     }

@@ -2,12 +2,12 @@
 
 use crate::checkpoint::{self, CheckpointInfo, TensorView};
 use crate::chunks::{ChunkId, Chunks};
+use crate::lock::Lock;
 use crate::rows::{self, RowBlock};
 use crate::tape::{Tape, TornTail};
 use crate::tensors::{self, TensorBlock, ValuesRef, n_values};
 use crate::{StoreError, disk};
 use ontogeny_core::{Clocks, Event, RunId, RunManifest, Step};
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Live rows from which a checkpoint seals, so that what is sealed lies before the place of a later resume.
@@ -32,8 +32,7 @@ pub struct RunWriter {
     last_chunks: Vec<ChunkId>,
     torn: Vec<TornTail>,
     scratch: Vec<u8>,
-    /// Freed by the operating system when the file is closed, however the process ends.
-    _lock: File,
+    _lock: Lock,
 }
 
 pub(crate) fn manifest_path(dir: &Path) -> PathBuf {
@@ -47,28 +46,12 @@ pub(crate) fn write_manifest(dir: &Path, manifest: &RunManifest) -> Result<(), S
     disk::replace_json(&path, manifest)
 }
 
-/// Takes the lock of a run's folder, without waiting.
-pub(crate) fn lock(dir: &Path, run: &RunId) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|e| StoreError::io("open", &path, e))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { run: run.clone(), path }),
-        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", &path, e)),
-    }
-}
-
 impl RunWriter {
     pub(crate) fn open(
         store: &Path,
         dir: PathBuf,
         manifest: RunManifest,
-        lock: File,
+        lock: Lock,
     ) -> Result<Self, StoreError> {
         let run = &manifest.run;
         disk::remove_leftovers(&dir)?;

@@ -231,10 +231,11 @@ fn a_full_disk_says_so_and_keeps_what_was_acknowledged() {
     let _ = fs::write(&ballast, vec![1; 1 << 20]);
     append(&mut w, 100..1000);
     insta::assert_snapshot!(message(w.sync(), &store), @"write: the disk is full; everything acknowledged is safe, free some space and go on: <store>/runs/r/metrics/live.log");
-    assert!(matches!(
-        w.checkpoint(Step(1000), &[], serde_json::Value::Null),
-        Err(StoreError::Full { .. })
-    ));
+    let state = OwnedTensor::from_f32("w", &[100_000], &vec![0.5; 100_000]);
+    for tensors in [vec![], vec![state.view()]] {
+        let written = w.checkpoint(Step(1000), &tensors, serde_json::Value::Null);
+        assert!(matches!(written, Err(StoreError::Full { .. })));
+    }
     let body = ontogeny_core::LedgerBody::Note { about: "r".to_owned(), text: "x".repeat(5000) };
     let sealed = store.ledger().append(body, &ontogeny_core::FixedClock(0.0));
     assert!(matches!(sealed, Err(StoreError::Full { .. })));
