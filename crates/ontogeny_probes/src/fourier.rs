@@ -28,9 +28,18 @@ impl FourierBasis {
         let sines: Vec<f64> = (0..p).map(|j| angle(j).sin()).collect();
         let mut rows = vec![(1.0 / p as f64).sqrt() as f32; p];
         let scale = (2.0 / p as f64).sqrt();
+        rows.reserve(p * (p - 1));
         for k in 1..=p / 2 {
-            rows.extend((0..p).map(|x| (scale * cosines[k * x % p]) as f32));
-            rows.extend((0..p).map(|x| (scale * sines[k * x % p]) as f32));
+            for table in [&cosines, &sines] {
+                // k x mod p, without a division for each.
+                let mut at = 0;
+                rows.extend((0..p).map(|_| {
+                    let value = (scale * table[at]) as f32;
+                    at += k;
+                    at -= if at >= p { p } else { 0 };
+                    value
+                }));
+            }
         }
         Self { p, rows, cosines, sines }
     }

@@ -32,16 +32,14 @@ pub(crate) fn dot(x: &[f32], y: &[f32]) -> f64 {
 
 #[inline(always)]
 fn dot_kernel(x: &[f32], y: &[f32]) -> f64 {
-    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-    let mut sums = [[0.0; LANES]; 2];
-    for (i, (x, y)) in xs.iter().zip(ys).enumerate() {
-        let sum = &mut sums[i % 2];
-        for l in 0..LANES {
-            sum[l] = f64::from(x[l]).mul_add(f64::from(y[l]), sum[l]);
-        }
+    const WIDE: usize = 2 * LANES;
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<WIDE>(), y.as_chunks::<WIDE>());
+    let mut sums = [0.0; WIDE];
+    for (x, y) in xs.iter().zip(ys) {
+        sums = std::array::from_fn(|l| f64::from(x[l]).mul_add(f64::from(y[l]), sums[l]));
     }
     let rest: f64 = x_rest.iter().zip(y_rest).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
-    total(std::array::from_fn(|l| sums[0][l] + sums[1][l])) + rest
+    total(std::array::from_fn(|l| sums[l] + sums[l + LANES])) + rest
 }
 
 /// The inner product of two `f64` vectors of one length, to be inlined into a kernel.
@@ -50,9 +48,7 @@ pub(crate) fn dot_f64(x: &[f64], y: &[f64]) -> f64 {
     let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
     let mut sum = [0.0; LANES];
     for (x, y) in xs.iter().zip(ys) {
-        for l in 0..LANES {
-            sum[l] = x[l].mul_add(y[l], sum[l]);
-        }
+        sum = std::array::from_fn(|l| x[l].mul_add(y[l], sum[l]));
     }
     let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x * y).sum();
     total(sum) + rest

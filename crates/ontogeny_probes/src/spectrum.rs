@@ -49,25 +49,25 @@ pub fn output_norms(o: &Observation<'_>, basis: &FourierBasis) -> Result<Vec<f64
             found: w_u.n_columns,
         });
     }
-    // Transform first, multiply then: [d, p] is smaller than [m, p]. The products are taken transposed,
-    // F W_U^T and then (F W_U^T) W_out^T, so that every row of the result is one row of the basis.
-    let mut w_u_t = vec![0.0; p * d];
-    for (j, row) in w_u.values.chunks_exact(w_u.n_columns).enumerate() {
-        for (c, &v) in row[..p].iter().enumerate() {
-            w_u_t[c * d + j] = v;
+    // Transform first, multiply then: [d, p] is smaller than [m, p].
+    let mut columns = vec![0.0; p * p];
+    for (r, row) in basis.rows().chunks_exact(p).enumerate() {
+        for (x, &v) in row.iter().enumerate() {
+            columns[x * p + r] = v;
         }
     }
-    let mut w_out_t = vec![0.0; d * m];
-    for (i, row) in w_out.values.chunks_exact(d).enumerate() {
-        for (j, &v) in row.iter().enumerate() {
-            w_out_t[j * m + i] = v;
+    let residues: Vec<f32> =
+        w_u.values.chunks_exact(w_u.n_columns).flat_map(|row| &row[..p]).copied().collect();
+    let (mut half, mut transformed) = (vec![0.0; d * p], vec![0.0; m * p]);
+    matmul([d, p, p], &residues, &columns, &mut half);
+    matmul([m, d, p], w_out.values, &half, &mut transformed);
+    let mut sq_columns = vec![0.0; p];
+    for row in transformed.chunks_exact(p) {
+        for (sum, &x) in sq_columns.iter_mut().zip(row) {
+            *sum += f64::from(x) * f64::from(x);
         }
     }
-    let (mut half, mut transformed) = (vec![0.0; p * d], vec![0.0; p * m]);
-    matmul([p, p, d], basis.rows(), &w_u_t, &mut half);
-    matmul([p, d, m], &half, &w_out_t, &mut transformed);
-    let sq_rows: Vec<f64> = transformed.chunks_exact(m).map(|row| dot(row, row)).collect();
-    Ok(basis.norms(&sq_rows))
+    Ok(basis.norms(&sq_columns))
 }
 
 #[cfg(test)]
