@@ -4,12 +4,14 @@
 //! effect on that run; seeds are the unit of replication. Event times are compared on `ln T`, and a fork in
 //! which the event never came gives a bound instead of a number.
 
-use crate::distribution::gaussian;
+use crate::distribution::{difference, gaussian};
+use crate::forecasters::Fitted;
 use crate::math::special::student_quantile;
 use crate::math::{mean, median, variance};
 use crate::stats::{SlopeFit, ols, sign_test, spearman};
 use crate::survival::Lifetime;
-use ontogeny_core::Predictive;
+use ontogeny_core::{Predictive, Prefix};
+use std::collections::BTreeMap;
 
 /// Name of the null "nothing changes" among the baselines of a fork-effect forecast.
 pub const NO_EFFECT: &str = "no-effect";
@@ -229,6 +231,24 @@ pub fn dose_response(doses: &[f64], effects: &[f64]) -> DoseResponse {
     }
 }
 
+/// What a fitted theory says a change of hyper-parameters at the fork does to an event time, on `ln T`.
+///
+/// Both answers are given from the parent's prefix, so what the theory does not know of the run is mostly
+/// common to them: the spread is that of their difference at correlation `rho` of the errors, and at least
+/// `floor` (the noise of an observed paired difference). `None` if the theory is silent on either, or finds
+/// "never" more likely than not: then there is no number to sign.
+pub fn predicted_effect(
+    fitted: &dyn Fitted,
+    parent: &Prefix,
+    control: &BTreeMap<String, f64>,
+    treated: &BTreeMap<String, f64>,
+    rho: f64,
+    floor: f64,
+) -> Option<Predictive> {
+    let (a, b) = (fitted.predict(parent, treated)?, fitted.predict(parent, control)?);
+    (a.never_prob < 0.5 && b.never_prob < 0.5).then(|| difference(&a, &b, rho, floor))
+}
+
 /// The null "no effect": N(0, sd²), `sd` being the standard error or seed noise of a paired difference.
 pub fn no_effect(sd: f64) -> Predictive {
     gaussian(0.0, sd.max(1e-9))
@@ -271,7 +291,7 @@ mod tests {
             Some(0.2),
             0.95,
         );
-        assert_eq!(e.median, Some(Difference::AtLeast(8.0_f64.ln())));
+        assert_eq!(e.median, Some(Difference::AtLeast(8000.0_f64.ln() - 1000.0_f64.ln())));
         assert_eq!((e.mean, e.interval, e.reach), (None, None, Reach::Up));
     }
 

@@ -10,7 +10,6 @@ pub mod detectors;
 pub mod distribution;
 pub mod effects;
 pub mod forecasters;
-#[expect(dead_code, reason = "used by the theories to come")]
 mod math;
 pub mod scorecard;
 pub mod scores;

@@ -2,12 +2,15 @@
 
 use super::worlds::{HORIZON, Signals, question, run, runs};
 use super::{
-    BASELINES, CalibrationOptions, NotFitted, THEORIES, Verdict, calibrate, find, fit_baselines,
-    leave_one_out, rivals,
+    BASELINES, CalibrationOptions, Cutoff, CutoffRule, NotFitted, Query, THEORIES, TrainingRun,
+    Verdict, calibrate, find, fit_baselines, leave_one_out, rivals,
 };
 use crate::distribution::{Cdf, Support, median};
+use crate::effects::predicted_effect;
 use crate::math::mean;
-use ontogeny_core::{Predictive, Prefix, Series, Step};
+use ontogeny_core::random::Philox;
+use ontogeny_core::{Predictive, Prefix, RunId, Series, Step, Target};
+use std::collections::BTreeMap;
 
 fn well_formed(p: &Predictive, cutoff: Step) -> bool {
     let support = Support::between(cutoff, HORIZON).unwrap();
@@ -152,6 +155,61 @@ fn without_weight_decay_the_delay_laws_say_never() {
         let truth = live.event("T_grok").unwrap().when.seen_at().unwrap().ln();
         assert!((median(&p) - truth).abs() < 1.2 && p.never_prob < 0.3, "{name}");
     }
+}
+
+#[test]
+fn a_delay_law_forecasts_the_effect_of_halving_weight_decay() {
+    let fit_on = runs(100, 18, Signals::Informative);
+    let f = (find("eta-lambda").unwrap().build)().fit(&fit_on, &question()).unwrap();
+    let parent = run(7, 0.0, Signals::Informative);
+    let prefix = Prefix::cut(parent.run.clone(), Step(400), &parent.series);
+    let effect = |ln_wd: f64| {
+        let mut treated = parent.features.clone();
+        treated.insert("ln_wd".into(), ln_wd);
+        predicted_effect(f.as_ref(), &prefix, &parent.features, &treated, 0.9, 0.1)
+    };
+    // Twice the delay: ln 2 on ln T, a little less because T holds T_mem too and ends at the horizon.
+    let halved = median(&effect(0.5_f64.ln()).unwrap());
+    assert!((0.4..=std::f64::consts::LN_2).contains(&halved), "{halved}");
+    assert!(effect(f64::NEG_INFINITY).is_none());
+}
+
+#[test]
+fn value_targets_are_forecast_by_everyone_who_speaks_of_values() {
+    // y = .2 + a t^-.5 with a between runs, seen until 1000, asked at 8000.
+    let curve = |seed: u64| {
+        let d = Philox::new(seed, "curve").at(0);
+        let a = (3.0 + 0.2 * d.normal(0)).exp();
+        let noisy = |i: u64| 1.0 + 0.01 * d.normal(i + 1);
+        let s = Series::from_pairs(
+            "test.loss",
+            "nats",
+            (1..400).map(|i| (i * 25, (0.2 + a * (25.0 * i as f64).powf(-0.5)) * noisy(i))),
+        );
+        TrainingRun {
+            run: RunId::new(format!("c{seed}")).unwrap(),
+            cell: "c".into(),
+            features: BTreeMap::from([("ln_a_guess".to_owned(), a.ln() + 0.3 * d.normal(999))]),
+            series: vec![s],
+            events: vec![],
+        }
+    };
+    let q = Query {
+        target: Target::Value { series: "test.loss".into(), at: Step(8000), log: true },
+        cutoff: Cutoff { name: "1000".into(), rule: CutoffRule::Fixed { step: Step(1000) } },
+        rule: None,
+    };
+    let fit_on: Vec<TrainingRun> = (0..12).map(curve).collect();
+    let score = |name: &str| {
+        let l = leave_one_out((find(name).unwrap().build)().as_ref(), &fit_on, &q);
+        mean(&l.iter().map(|l| l.score.unwrap()).collect::<Vec<_>>()).unwrap()
+    };
+    let rest = ["climatology", "persistence", "hparams-only", "nearest-run"].map(score);
+    for name in ["pow3", "delta"] {
+        assert!(rest.iter().all(|r| score(name) < *r), "{name} {} {rest:?}", score(name));
+    }
+    // A straight line in the logarithms does not know of the floor.
+    assert!(score("pow3") < score("extrapolation"));
 }
 
 #[test]

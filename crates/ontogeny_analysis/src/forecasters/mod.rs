@@ -293,6 +293,18 @@ pub const THEORIES: &[TheoryEntry] = &[
     skills::REMAINING,
 ];
 
+/// What fitted baselines say of a run: the form in which they stand in a [`ontogeny_core::Forecast`].
+pub fn stand_beside(
+    fitted: &[NamedFitted],
+    prefix: &Prefix,
+    features: &BTreeMap<String, f64>,
+) -> Vec<(String, Predictive)> {
+    fitted
+        .iter()
+        .filter_map(|(name, f)| Some((name.clone(), f.predict(prefix, features)?)))
+        .collect()
+}
+
 /// The theory or baseline with this name.
 pub fn find(name: &str) -> Option<&'static TheoryEntry> {
     BASELINES.iter().chain(THEORIES).find(|t| t.spec.name == name)

@@ -109,8 +109,8 @@ impl Default for SignalsAft {
             Signal::with_slope("weights.sq_norm", Link::Ln),
             Signal::level("train.loss", Link::Ln),
             Signal::level("test_mirror_in.accuracy", Link::Logit),
-            Signal::level("restricted.loss.all", Link::Ln),
-            Signal::level("excluded.loss.train", Link::Ln),
+            Signal::level("restricted.all.loss", Link::Ln),
+            Signal::level("excluded.train.loss", Link::Ln),
         ];
         let options = AftOptions { slope_sd: 0.3, cure_sd: 0.5, ..AftOptions::default() };
         Self { spec: SPEC, signals, with_features: true, options }

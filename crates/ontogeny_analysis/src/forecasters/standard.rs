@@ -25,7 +25,7 @@ pub fn gini_risen(level: f64) -> ThresholdRule {
 /// `T_R`: restricted loss below half of `ln p` for modulus `p`.
 pub fn restricted_fallen(modulus: u64) -> ThresholdRule {
     let level = 0.5 * (modulus.max(2) as f64).ln();
-    ThresholdRule { direction: Direction::Falling, ..rising("T_R", "restricted.loss.all", level) }
+    ThresholdRule { direction: Direction::Falling, ..rising("T_R", "restricted.all.loss", level) }
 }
 
 /// `T_skill.<k>`: loss of skill `k` at or below half of `ln 2`.

@@ -71,7 +71,6 @@ pub(crate) fn gram(x: &[Vec<f64>], ridge: &[f64]) -> Vec<Vec<f64>> {
 pub(crate) struct Ridge {
     pub(crate) coef: Vec<f64>,
     pub(crate) residual_sd: f64,
-    pub(crate) dof: f64,
     factor: Cholesky,
 }
 
@@ -86,7 +85,7 @@ impl Ridge {
         let rss: f64 = x.iter().zip(y).map(|(r, y)| (y - dot(r, &coef)).powi(2)).sum();
         let used: f64 = x.iter().map(|r| factor.inverse_form(r)).sum();
         let dof = x.len() as f64 - used;
-        (dof > 0.5).then(|| Self { coef, residual_sd: (rss / dof).sqrt(), dof, factor })
+        (dof > 0.5).then(|| Self { coef, residual_sd: (rss / dof).sqrt(), factor })
     }
 
     pub(crate) fn predict(&self, x: &[f64]) -> f64 {

@@ -118,6 +118,7 @@ pub(crate) fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
     0.5 * (lo + hi)
 }
 
+#[cfg(test)]
 /// P(T <= t) of Student's t with `dof` degrees of freedom.
 pub(crate) fn student_cdf(t: f64, dof: f64) -> f64 {
     let tail = 0.5 * beta_inc(0.5 * dof, 0.5, dof / (dof + t * t));

@@ -197,7 +197,12 @@ fn skill_against(records: &[Record], baseline: &str, seed: u64) -> Option<Skill>
     let scores: Vec<f64> = records.iter().map(|r| own(r, baseline)).collect();
     let base: Option<Vec<f64>> =
         records.iter().map(|r| r.baselines.get(baseline).copied()).collect();
-    let cells: Vec<String> = records.iter().map(|r| r.forecast.cell.clone()).collect();
+    // One or two cells cannot be resampled: there the run is the unit.
+    let n_cells = records.iter().map(|r| &r.forecast.cell).collect::<BTreeSet<_>>().len();
+    let unit = |r: &Record| {
+        if n_cells < 3 { r.forecast.run.to_string() } else { r.forecast.cell.clone() }
+    };
+    let cells: Vec<String> = records.iter().map(unit).collect();
     skill(&scores, &base?, &cells, seed)
 }
 

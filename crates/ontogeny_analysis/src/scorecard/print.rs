@@ -219,8 +219,8 @@ fn components(c: &Scorecard) -> Vec<(&'static str, String)> {
             i(&|i| {
                 let inv = i.invariance.text(|v| {
                     format!(
-                        "{:.2}, KS p {:.3}, cov90 change {:+.2}",
-                        v.value, v.ks_p, v.cov90_change
+                        "{:.2} (raw {:.2}), KS p {:.3}, cov90 change {:+.2}",
+                        v.value, v.raw, v.ks_p, v.cov90_change
                     )
                 });
                 format!("{inv}; refit drift {}", i.refit_drift.text(|d| format!("{d:.2} SE")))

@@ -103,7 +103,8 @@ impl Study {
     fn one_run(&mut self, seed: u64, c: u64, n_cells: u64, s: u64, who: Character) {
         let d = Philox::new(seed, "study").at(c * 1000 + s);
         let w = 1.2 * (c as f64 / (n_cells as f64 - 1.0) - 0.5);
-        let z = d.normal(0);
+        // Bounded, so that no run has its event before the cutoff and drops out.
+        let z = d.normal(0).clamp(-2.5, 2.5);
         let ln_t = 7.6 - w - 0.5 * z + 0.15 * d.normal(1);
         let run = name(format!("run-{c}-{s}"));
         let series = Series::from_pairs("x", "1", (0..8).map(|i| (i * 50, z)));
@@ -168,7 +169,7 @@ impl Study {
     pub(crate) fn intervene(&mut self, seed: u64, law: Law) {
         for (k, kind) in ["weight_decay", "hidden_cause", "signal", "placebo"].iter().enumerate() {
             for (i, dose) in [-1.0, -0.5, 0.5, 1.0, 1.5].iter().enumerate() {
-                for s in 0..2 {
+                for s in 0..4 {
                     let dose = if *kind == "placebo" { 0.0 } else { *dose };
                     self.one_fork(seed, (k, kind), dose, (i as u64, s), law);
                 }
