@@ -74,7 +74,7 @@ pub enum InputsView<'a> {
     },
 }
 
-impl<'a> InputsView<'a> {
+impl InputsView<'_> {
     /// Scalars per example.
     pub fn per_example(self) -> usize {
         match self {

@@ -79,10 +79,10 @@ impl Engine {
             return Err(EngineError::EmptyPlan);
         }
         let (n_examples, view) = (batch.n_examples(), batch.inputs.view());
-        if n_examples == 0 || view.len() % view.per_example() != 0 {
+        if n_examples == 0 || !view.len().is_multiple_of(view.per_example()) {
             return Err(EngineError::RaggedInputs);
         }
-        if batch.targets.len() % n_examples != 0 {
+        if !batch.targets.len().is_multiple_of(n_examples) {
             return Err(EngineError::Targets { n_examples, n_targets: batch.targets.len() });
         }
         Ok(())

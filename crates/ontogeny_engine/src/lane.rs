@@ -20,6 +20,10 @@ pub struct Lane<'a> {
 }
 
 #[derive(Debug)]
+#[cfg_attr(
+    feature = "composite",
+    expect(clippy::large_enum_variant, reason = "the processor's variants must not pay a box")
+)]
 pub(crate) enum Home {
     F32(HostLane<f32>),
     F64(HostLane<f64>),

@@ -27,6 +27,10 @@ pub struct Var<const D: usize> {
 
 /// Where the numbers are.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    feature = "composite",
+    expect(clippy::large_enum_variant, reason = "the processor's variants must not pay a box")
+)]
 pub(crate) enum Repr<const D: usize> {
     /// On the processor, in training precision.
     F32(Rc<Slot<f32>>),

@@ -1,4 +1,5 @@
 //! Hessian-vector products and gradients that are not about parameters.
+#![allow(clippy::unwrap_used, reason = "whatever fails, fails the test")]
 
 mod support;
 
@@ -25,6 +26,7 @@ fn the_product_with_the_hessian_equals_the_explicit_hessian() {
     // Second differences of the loss alone: truncation h² = 1e-6, rounding 1e-16 / h² = 1e-10.
     let h = 1e-3;
     let mut hessian = vec![vec![0.0; n]; n];
+    #[expect(clippy::needless_range_loop, reason = "rows and columns of a matrix")]
     for i in 0..n {
         for j in 0..=i {
             let corner = |a: f64, b: f64| loss(&[(i, a * h), (j, b * h)]);

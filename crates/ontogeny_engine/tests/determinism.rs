@@ -1,4 +1,5 @@
 //! The same bits for any number of threads, alone or in company.
+#![allow(clippy::unwrap_used, reason = "whatever fails, fails the test")]
 
 mod support;
 

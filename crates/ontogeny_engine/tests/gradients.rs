@@ -1,4 +1,5 @@
 //! Gradients against what they must be.
+#![allow(clippy::unwrap_used, reason = "whatever fails, fails the test")]
 
 mod support;
 

@@ -28,7 +28,6 @@ impl<'a, S> Mat<'a, S> {
 ///
 /// # Panics
 /// If a matrix leaves its slice.
-#[expect(clippy::too_many_arguments, reason = "a matrix product has that many")]
 pub(crate) fn gemm<S: Real>(
     [m, n, k]: [usize; 3],
     a: Mat<'_, S>,
@@ -62,14 +61,14 @@ pub(crate) fn gemm<S: Real>(
             k,
             c.as_mut_ptr(),
             1,
-            c_row as isize,
+            c_row.cast_signed(),
             is_sum,
             a.data.as_ptr(),
-            a.col as isize,
-            a.row as isize,
+            a.col.cast_signed(),
+            a.row.cast_signed(),
             b.data.as_ptr(),
-            b.col as isize,
-            b.row as isize,
+            b.col.cast_signed(),
+            b.row.cast_signed(),
             S::ONE,
             S::ONE,
             false,

@@ -1,4 +1,8 @@
 //! The two precisions, and elementary functions that vectorise.
+#![expect(
+    clippy::inline_always,
+    reason = "helpers must take on the vector instructions of the loops they are inlined into"
+)]
 
 use std::{
     cell::RefCell,
@@ -105,7 +109,7 @@ impl Real for f32 {
         let s = x * x;
         let p = s.mul_add(-2.726_142_3e-10, 2.770_681_4e-8);
         let p = s.mul_add(s.mul_add(p, -2.101_024e-6), -5.692_506_4e-5);
-        let p = s.mul_add(s.mul_add(p, -7.349_906e-4), -2.954_599_8e-3);
+        let p = s.mul_add(s.mul_add(p, -7.349_906e-4), -2.954_6e-3);
         let p = x * s.mul_add(p, -1.609_603_3e-2);
         let q = s.mul_add(-1.456_607_2e-5, -2.133_740_6e-4);
         let q = s.mul_add(s.mul_add(q, -1.682_827e-3), -7.373_329e-3);

@@ -1,4 +1,8 @@
 //! Loops over slices, compiled for the vector units of the machine they run on.
+#![expect(
+    clippy::inline_always,
+    reason = "helpers must take on the vector instructions of the loops they are inlined into"
+)]
 
 use multiversion::multiversion;
 

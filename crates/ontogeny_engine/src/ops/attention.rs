@@ -124,7 +124,8 @@ fn composite(
     if let Some(r) = relative {
         let keys = r.slice([0..t, 0..d]).reshape([1, t, h, d_head]);
         let by_distance = query.matmul(keys.swap_dims(1, 2).swap_dims(2, 3));
-        let distance: Vec<i64> = (0..t * t).map(|i| (i / t).saturating_sub(i % t) as i64).collect();
+        let distance: Vec<i64> =
+            (0..t * t).map(|i| (i / t).saturating_sub(i % t).cast_signed() as i64).collect();
         let distance =
             Tensor::<4, Int>::from_data(TensorData::new(distance, [1, 1, t, t]), &device(q));
         scores = scores + by_distance.gather(3, distance.expand([n, h, t, t]));

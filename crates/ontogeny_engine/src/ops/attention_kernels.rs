@@ -1,4 +1,8 @@
 //! The loops of causal attention.
+#![expect(
+    clippy::inline_always,
+    reason = "helpers must take on the vector instructions of the loops they are inlined into"
+)]
 
 use multiversion::multiversion;
 

@@ -4,6 +4,10 @@
 //! position) pair alone, of which there are far fewer than (example, position) pairs: `2p + 1` against `3p²`
 //! on modular arithmetic. The tables hold the distinct pairs, `idx` says which pair stands where, and no row
 //! is ever copied or recomputed. If the query is the same for every example, so are the scores of a pair.
+#![expect(
+    clippy::inline_always,
+    reason = "helpers must take on the vector instructions of the loops they are inlined into"
+)]
 
 use std::rc::Rc;
 

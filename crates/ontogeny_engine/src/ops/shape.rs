@@ -88,7 +88,7 @@ struct Block {
 
 fn blocks<S: Real>(x: &Rc<Slot<S>>, block: Block) -> Rc<Slot<S>> {
     let Block { start, len, every } = block;
-    let mut out = Buffer::stale(if every == 0 { 0 } else { x.len() / every * len });
+    let mut out = Buffer::stale(x.len().checked_div(every).unwrap_or(0) * len);
     if len > 0 {
         for (out, x) in out.chunks_exact_mut(len).zip(x.value().chunks_exact(every)) {
             out.copy_from_slice(&x[start..start + len]);

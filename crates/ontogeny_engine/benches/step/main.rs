@@ -7,6 +7,7 @@
 //! With `--python`, both sides run in turns within one invocation, a few steps each, and the median over the
 //! rounds of the ratio of the turns' medians is reported: what else the machine does meets both alike.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run stops")]
 
 mod models;
 
@@ -150,8 +151,10 @@ fn main() {
             continue;
         };
         let mut peers: Vec<Peer> = (0..n).map(|_| Peer::start(python, 2 / n)).collect();
-        let mut turn = |peers: &mut [Peer]| {
-            peers.iter_mut().for_each(|p| p.ask(case.name, steps));
+        let turn = |peers: &mut [Peer]| {
+            for peer in peers.iter_mut() {
+                peer.ask(case.name, steps);
+            }
             median(peers.iter_mut().flat_map(Peer::answer).collect())
         };
         turn(&mut peers);
