@@ -1,4 +1,8 @@
-//! How chunks are compressed. A codec is one implementation of [`ChunkCodec`] and its row in [`CODECS`].
+//! How chunks are compressed. A codec is one file with an implementation of [`ChunkCodec`], and its row in
+//! [`CODECS`].
+
+mod plain;
+mod planes;
 
 use crate::chunks::ChunkId;
 use std::io;
@@ -31,23 +35,6 @@ pub(crate) trait ChunkSource {
 }
 
 /// Every codec that can be read.
-pub(crate) const CODECS: &[&dyn ChunkCodec] = &[&Zstd];
+pub(crate) const CODECS: &[&dyn ChunkCodec] = &[&plain::Plain, &planes::Planes];
 /// The codec that is written.
-pub(crate) const WRITTEN: &dyn ChunkCodec = &Zstd;
-
-/// Zstandard at its fastest level: weights have little to compress, and training waits for it.
-struct Zstd;
-
-impl ChunkCodec for Zstd {
-    fn id(&self) -> u8 {
-        1
-    }
-
-    fn encode(&self, raw: &[u8], _: Option<&ChunkId>, _: &dyn ChunkSource) -> io::Result<Vec<u8>> {
-        zstd::bulk::compress(raw, 1)
-    }
-
-    fn decode(&self, stored: &[u8], n_raw: usize, _: &dyn ChunkSource) -> io::Result<Vec<u8>> {
-        zstd::bulk::decompress(stored, n_raw)
-    }
-}
+pub(crate) const WRITTEN: &dyn ChunkCodec = &planes::Planes;

@@ -429,6 +429,9 @@ fn start_log<B: Block>(dir: &Path, header: &Header, block: &B) -> Result<u64, St
     block.put_records(&mut records);
     if !records.is_empty() {
         frame::write(&mut bytes, 0, &records);
+        // The file appears whole and on disk: its rows are acknowledged from the beginning.
+        let acked = bytes.len() as u64;
+        frame::write(&mut bytes, acked, &[]);
     }
     disk::replace(&path, &bytes)?;
     Ok(bytes.len() as u64)

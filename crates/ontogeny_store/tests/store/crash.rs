@@ -1,8 +1,8 @@
 //! Every state in which a crash can leave a run is put in order by the next writer, and read meanwhile.
 
-use crate::support::{append, manifest, run_id, scratch, steps};
-use ontogeny_core::Step;
-use ontogeny_store::Store;
+use crate::support::{append, flip, manifest, run_id, scratch, steps};
+use ontogeny_core::{Clocks, Step};
+use ontogeny_store::{RunWriter, Store, StoreError};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -171,4 +171,47 @@ fn a_cut_takes_checkpoints_along() {
     }
     w.truncate_after(Step(10)).unwrap();
     assert_eq!(w.checkpoints().unwrap(), [Step(0), Step(10)]);
+}
+
+#[test]
+fn rows_kept_by_a_cut_are_acknowledged() {
+    let (_dir, store) = scratch();
+    let mut w = store.create_run(&manifest("r")).unwrap();
+    append(&mut w, 0..10);
+    w.truncate_after(Step(7)).unwrap();
+    let log = w.path().join("metrics/live.log");
+    drop(w);
+    flip(&log, 200);
+    let e = store.resume_run(&run_id("r")).unwrap_err();
+    assert!(matches!(e, StoreError::Damaged { .. }), "{e}");
+}
+
+#[test]
+fn a_long_run_is_sealed_by_itself_and_first_of_all_at_checkpoints() {
+    let (_dir, store) = scratch();
+    let mut w = store.create_run(&manifest("r")).unwrap();
+    let segments = |w: &RunWriter| {
+        names(&w.path().join("metrics")).iter().filter(|n| n.ends_with(".parquet")).count()
+    };
+    let readings: Vec<String> = (0..1024).map(|i| format!("head{i}")).collect();
+    let append = |w: &mut RunWriter, steps: std::ops::Range<u64>| {
+        for t in steps {
+            let rows: Vec<_> = readings.iter().map(|n| (n.as_str(), "1", t as f64)).collect();
+            w.append(Step(t), Clocks::default(), &rows).unwrap();
+        }
+    };
+    append(&mut w, 0..300);
+    assert_eq!(segments(&w), 0);
+    w.checkpoint(Step(299), &[], serde_json::Value::Null).unwrap();
+    assert_eq!(segments(&w), 1);
+    append(&mut w, 300..1400);
+    assert_eq!(segments(&w), 2);
+    w.sync().unwrap();
+    let run = store.run(&run_id("r")).unwrap();
+    let all = run.all_series().unwrap();
+    assert_eq!(all.len(), readings.len());
+    for series in all.values() {
+        assert!((0..1400).eq(series.points.iter().map(|p| p.step.0)));
+        assert!(series.points.iter().all(|p| p.value == p.step.0 as f64));
+    }
 }
