@@ -10,6 +10,10 @@ use divan::{Bencher, black_box};
 use hand_made::HandMade;
 use ontogeny_probes::{NeuronBlocks, ProbeSet, Readings};
 
+/// The command's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

@@ -159,19 +159,31 @@ fn describe(
     energy: &[f64],
 ) -> NeuronBlocks {
     let p = basis.p();
-    let mut transformed = vec![0.0; p * 4 * n];
-    matmul([p, p, 4 * n], basis.rows(), sums, &mut transformed);
+    let half = p / 2;
+    // Cosines are even and sines odd in the residue, so each needs only half of the transform, taken of
+    // x + (-x) and x - (-x).
+    let width = 4 * n;
+    let (mut even, mut odd) = (sums[..width].to_vec(), Vec::with_capacity(half * width));
+    for x in 1..=half {
+        let pair = sums[x * width..][..width].iter().zip(&sums[(p - x) * width..][..width]);
+        even.extend(pair.clone().map(|(x, y)| x + y));
+        odd.extend(pair.map(|(x, y)| x - y));
+    }
+    let (mut cosines, mut sines) = (vec![0.0; (half + 1) * width], vec![0.0; half * width]);
+    let (cosine_rows, sine_rows) = half_rows(basis);
+    matmul([half + 1, half + 1, width], &cosine_rows, &even, &mut cosines);
+    matmul([half, half, width], &sine_rows, &odd, &mut sines);
     let (mut best, mut frequencies) = (vec![0.0_f32; n], vec![0_u32; n]);
     dispatch(
         #[inline(always)]
         || {
-            // Rows 1.. are cos 1, sin 1, cos 2, ...: eight vectors of n for each frequency.
-            for (k, block) in (1_u32..).zip(transformed[4 * n..].chunks_exact(8 * n)) {
+            let blocks = cosines[width..].chunks_exact(width).zip(sines.chunks_exact(width));
+            for (k, (cosines, sines)) in (1_u32..).zip(blocks) {
                 for i in 0..n {
                     let mut block_energy = 0.0;
-                    for part in 0..8 {
-                        let x = block[part * n + i];
-                        block_energy = x.mul_add(x, block_energy);
+                    for part in 0..4 {
+                        let (c, s) = (cosines[part * n + i], sines[part * n + i]);
+                        block_energy = c.mul_add(c, s.mul_add(s, block_energy));
                     }
                     let (old, frequency) = (best[i], frequencies[i]);
                     best[i] = if block_energy > old { block_energy } else { old };
@@ -184,7 +196,7 @@ fn describe(
     let (frequencies, shares) = (0..n_neurons)
         .map(|i| {
             // The constant row of the basis, 1/sqrt(p), turned the row sums into sum / sqrt(p).
-            let sum = f64::from(transformed[i]) * (p as f64).sqrt();
+            let sum = f64::from(cosines[i]) * (p as f64).sqrt();
             let centred = energy[i] - sum * sum / n_pairs;
             if centred <= 1e-6 * energy[i] {
                 return (0, 0.0);
@@ -195,6 +207,15 @@ fn describe(
         })
         .unzip();
     NeuronBlocks { frequencies, shares }
+}
+
+/// The constant and the cosines at residues 0..=(p-1)/2, and the sines at 1..=(p-1)/2.
+fn half_rows(basis: &FourierBasis) -> (Vec<f32>, Vec<f32>) {
+    let (p, half) = (basis.p(), basis.p() / 2);
+    let row = |r: usize| &basis.rows()[r * p..][..=half];
+    let cosines = std::iter::once(0).chain((1..p).step_by(2)).flat_map(row).copied().collect();
+    let sines = (2..p).step_by(2).flat_map(|r| &row(r)[1..]).copied().collect();
+    (cosines, sines)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Scores {
                     {
                         *top = below_maximum(set.logits, i * c, c, &tail, to);
                     }
-                    exp_in_place(&mut exponentials[..rows.len() * width]);
+                    exp_in_place::<12>(&mut exponentials[..rows.len() * width]);
                     for ((i, (top, next)), e) in
                         rows.zip(tops).zip(exponentials.chunks_exact(width))
                     {

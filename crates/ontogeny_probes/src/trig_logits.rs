@@ -136,7 +136,7 @@ impl<'a> TrigLogits<'a> {
             }
             dispatch(
                 #[inline(always)]
-                || exp_in_place(&mut exponentials),
+                || exp_in_place::<12>(&mut exponentials),
             );
             // The largest is counted by ln_1p.
             exponentials[at] = 0.0;

@@ -1,7 +1,7 @@
 //! Set losses: loss, accuracy and logit margin of every evaluation set and of every group in it.
 //!
 //! Cost: one exponential for every logit; the forward pass is the trainer's. The losses are exact in `f64`
-//! down to the smallest a network reaches (see [`Scores`](crate::Scores)). Groups whose name begins with `skill.` are left to
+//! down to the smallest a network reaches (see [`Scores`]). Groups whose name begins with `skill.` are left to
 //! the probe `skill_losses`. Source: Power et al. 2022 (arXiv:2201.02177) for the split that shows grokking.
 
 use crate::{
