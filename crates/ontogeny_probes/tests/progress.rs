@@ -23,9 +23,12 @@ fn near(readings: &Readings, name: &str, expected: f64, tolerance: f64) {
 #[test]
 fn the_restricted_loss_of_a_sum_of_cosines_is_its_full_loss_and_the_excluded_loss_is_that_of_guessing()
  {
-    for (p, keys, scale) in
-        [(3, vec![1], 2.0), (13, vec![2, 5], 3.0), (31, vec![1, 6, 14], 8.0), (53, vec![3, 14, 15, 26], 15.0)]
-    {
+    for (p, keys, scale) in [
+        (3, vec![1], 2.0),
+        (13, vec![2, 5], 3.0),
+        (31, vec![1, 6, 14], 8.0),
+        (53, vec![3, 14, 15, 26], 15.0),
+    ] {
         let r = measure(&HandMade::new(p, 8, 40, &keys, scale, 0.0));
         assert_eq!(r.scalar("keys.by_neurons.n"), Some(keys.len() as f64));
         for part in ["train", "test"] {

@@ -17,8 +17,8 @@ pub const SPEC: ProbeSpec = ProbeSpec {
     outputs: &[
         Output { name: "skill.<k>.loss", unit: "nats", summary: "mean loss of task k" },
         Output { name: "skill.<k>.accuracy", unit: "1", summary: "accuracy of task k" },
-        Output { name: "skills.loss", unit: "nats", summary: "all tasks as one vector" },
-        Output { name: "skills.accuracy", unit: "1", summary: "all tasks as one vector" },
+        Output { name: "skill.losses", unit: "nats", summary: "all tasks as one vector" },
+        Output { name: "skill.accuracies", unit: "1", summary: "all tasks as one vector" },
     ],
 };
 
@@ -54,8 +54,8 @@ impl Probe for SkillLosses {
         if n_tasks == 0 {
             return Err(ProbeError::Missing { what: "any group named skill.<k>".into() });
         }
-        out.push_vector("skills.loss", "nats", &losses);
-        out.push_vector("skills.accuracy", "1", &accuracies);
+        out.push_vector("skill.losses", "nats", &losses);
+        out.push_vector("skill.accuracies", "1", &accuracies);
         Ok(())
     }
 }
@@ -84,7 +84,7 @@ mod tests {
         ProbeSet::named(["skill_losses"]).unwrap().measure(&o, &mut readings);
         assert_eq!(readings.scalar("skill.0.loss"), Some(std::f64::consts::LN_2));
         assert_eq!(readings.scalar("skill.1.loss"), Some((-20.0_f64).exp().ln_1p()));
-        assert_eq!(readings.vector("skills.accuracy"), Some(&[0.0, 1.0][..]));
+        assert_eq!(readings.vector("skill.accuracies"), Some(&[0.0, 1.0][..]));
         assert!(readings.reasons.is_empty());
     }
 }
