@@ -67,6 +67,10 @@ impl Engine {
     ///
     /// # Errors
     /// If parameters, batch and plan do not fit each other, or the batch has no targets.
+    ///
+    /// # Panics
+    /// If the network makes a mistake with shapes or names, reads out a number of rows that is not that of the
+    /// targets, or keeps a parameter's tensor beyond its forward pass.
     pub fn gradient(
         &self,
         net: &dyn Network,
@@ -150,7 +154,7 @@ impl Engine {
                 loss += backward(&objective.loss(&logits, chunk.targets));
             }
             let Some(sums) = Rc::into_inner(sums) else {
-                panic!("{net:?} kept a tensor beyond its forward pass");
+                panic!("{net:?} kept a parameter's tensor beyond its forward pass");
             };
             LaneSum { loss, n_correct, sums }
         });

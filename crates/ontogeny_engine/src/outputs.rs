@@ -104,7 +104,9 @@ impl Engine {
         let chunks = self.chunks(net, params, batch, plan, false, |lane, chunk| {
             let tape = match lane.home() {
                 Home::F32(home) => home.tape.clone(),
-                _ => Rc::default(),
+                Home::F64(home) => home.tape.clone(),
+                #[cfg(feature = "composite")]
+                Home::Burn(_) => Rc::default(),
             };
             let mut taps = Taps::wanting_gradients(taps, tape);
             let logits = net.forward(lane, chunk, &mut taps);
@@ -168,7 +170,9 @@ fn gradients_of(watched: Vec<(String, Var<2>)>, loss: &Var<1>) -> Vec<(String, T
         let [rows, cols] = leaf.dims;
         let grad = match &leaf.repr {
             Repr::F32(x) => x.take_grad().map(|g| g.to_vec()),
-            _ => None,
+            Repr::F64(x) => x.take_grad().map(|g| g.iter().map(|g| *g as f32).collect()),
+            #[cfg(feature = "composite")]
+            Repr::Burn(_) => None,
         };
         (name, Table::new(rows, cols, grad.unwrap_or_else(|| vec![0.0; rows * cols])))
     };

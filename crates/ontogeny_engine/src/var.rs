@@ -112,9 +112,10 @@ impl Var<2> {
     /// The values as a host table.
     pub fn to_table(&self) -> Table {
         let [rows, cols] = self.dims();
-        let values = match &self.repr {
-            Repr::F32(x) => x.value().to_vec(),
-            _ => self.to_vec().into_iter().map(|v| v as f32).collect(),
+        let values = if let Repr::F32(x) = &self.repr {
+            x.value().to_vec()
+        } else {
+            self.to_vec().into_iter().map(|v| v as f32).collect()
         };
         Table::new(rows, cols, values)
     }

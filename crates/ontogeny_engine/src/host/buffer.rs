@@ -18,8 +18,9 @@ pub(crate) struct Pool<S> {
 }
 
 impl<S> Pool<S> {
-    /// Scalars kept per thread; beyond this a freed buffer goes back to the allocator.
-    const KEEP: usize = 1 << 26;
+    /// Scalars kept per thread. What would exceed it empties the list first: the sizes of some earlier
+    /// model must not crowd out those of the present one.
+    const KEEP: usize = 1 << 25;
 
     pub(super) const fn new() -> Self {
         Self { free: BTreeMap::new(), scalars: 0 }
@@ -38,7 +39,12 @@ impl<S: Real> Buffer<S> {
             pool.scalars -= len;
             Some(found)
         });
-        Self(found.unwrap_or_else(|| vec![S::ZERO; len]))
+        let mut buffer = found.unwrap_or_else(|| vec![S::ZERO; len]);
+        if cfg!(debug_assertions) {
+            // Whoever forgets to overwrite shall notice.
+            buffer.fill(S::of(f64::NAN));
+        }
+        Self(buffer)
     }
 
     /// `len` zeros.
@@ -61,11 +67,16 @@ impl<S: Real> Drop for Buffer<S> {
         let vec = std::mem::take(&mut self.0);
         // While a thread ends its pool may be gone already; then the allocator takes the memory.
         let _ = S::pool().try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.scalars + vec.len() <= Pool::<S>::KEEP && !vec.is_empty() {
-                pool.scalars += vec.len();
-                pool.free.entry(vec.len()).or_default().push(vec);
+            if vec.is_empty() || vec.len() > Pool::<S>::KEEP {
+                return;
             }
+            let mut pool = pool.borrow_mut();
+            if pool.scalars + vec.len() > Pool::<S>::KEEP {
+                pool.free.clear();
+                pool.scalars = 0;
+            }
+            pool.scalars += vec.len();
+            pool.free.entry(vec.len()).or_default().push(vec);
         });
     }
 }

@@ -68,9 +68,14 @@ impl OptimState {
         Self { m: vec![0.0; m], v: vec![0.0; v], t: 0 }
     }
 
-    /// The moments by name, for a checkpoint (`t` is the other half).
+    /// The moments by name, for a checkpoint; `t` is the other half of the state.
     pub fn tensors(&self) -> [(&'static str, &[f32]); 2] {
         [("m", &self.m), ("v", &self.v)]
+    }
+
+    /// The state that a checkpoint's moments and count describe.
+    pub fn from_tensors(m: Vec<f32>, v: Vec<f32>, t: u64) -> Self {
+        Self { m, v, t }
     }
 }
 
