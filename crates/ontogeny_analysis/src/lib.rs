@@ -15,3 +15,5 @@ pub mod scorecard;
 pub mod scores;
 pub mod stats;
 pub mod survival;
+#[cfg(test)]
+mod whole_loop;

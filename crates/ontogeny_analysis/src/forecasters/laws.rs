@@ -2,20 +2,39 @@
 
 use super::worlds::{HORIZON, Signals, question, run, runs};
 use super::{
-    BASELINES, CalibrationOptions, Cutoff, CutoffRule, NotFitted, Query, THEORIES, TrainingRun,
-    Verdict, calibrate, find, fit_baselines, leave_one_out, rivals,
+    BASELINES, CalibrationOptions, Cutoff, CutoffRule, Fitted, NotFitted, Query, THEORIES, Theory,
+    TheorySpec, TrainingRun, Verdict, calibrate, find, fit_baselines, leave_one_out, rivals,
 };
-use crate::distribution::{Cdf, Support, median};
+use crate::distribution::{Cdf, Support, median, rescale};
 use crate::effects::predicted_effect;
 use crate::math::mean;
+use crate::scores::{PitRange, coverage, pit};
 use ontogeny_core::random::Philox;
-use ontogeny_core::{Predictive, Prefix, RunId, Series, Step, Target};
+use ontogeny_core::{
+    Censoring, Observed, Predictive, Prefix, RunId, Series, Step, Target, TheoryRef,
+};
 use std::collections::BTreeMap;
 
 fn well_formed(p: &Predictive, cutoff: Step) -> bool {
     let support = Support::between(cutoff, HORIZON).unwrap();
     Cdf::new(p, support).is_some()
         && p.quantiles.iter().all(|q| *q >= cutoff.ln() - 1e-9 && *q <= HORIZON.ln() + 1e-9)
+}
+
+#[test]
+fn the_registries_hold_what_the_folder_holds() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/forecasters");
+    let in_folder: usize = [folder.clone(), folder.join("skills")]
+        .iter()
+        .flat_map(|d| std::fs::read_dir(d).unwrap())
+        .filter_map(|f| std::fs::read_to_string(f.unwrap().path()).ok())
+        .map(|text| text.lines().filter(|l| l.starts_with("pub(crate) const ENTRY")).count())
+        .sum();
+    let mut names: Vec<&str> = BASELINES.iter().chain(THEORIES).map(|t| t.spec.name).collect();
+    assert_eq!(names.len(), in_folder);
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), in_folder);
 }
 
 #[test]
@@ -238,7 +257,7 @@ fn law_7_not_predictable_is_the_answer_to_noise() {
 }
 
 #[test]
-fn calibration_speaks_when_there_is_something_to_say_and_widens_the_overconfident() {
+fn calibration_speaks_when_there_is_something_to_say() {
     let fit_on = runs(100, 24, Signals::Informative);
     let q = question();
     let theory = (find("mirror-accuracy").unwrap().build)();
@@ -250,4 +269,58 @@ fn calibration_speaks_when_there_is_something_to_say_and_widens_the_overconfiden
     assert!(matches!(c.verdict(), Verdict::Predictable { .. }), "{:?}", c.verdict());
     assert!((0.5..=2.0).contains(&c.width_factor()));
     assert_eq!(*ask(&fit_on[..6]).verdict(), Verdict::Unjudged { n_runs: 6 });
+}
+
+/// Mirror accuracy with a third of its spread.
+#[derive(Debug)]
+struct Boastful;
+
+#[derive(Debug)]
+struct FittedBoastful(Box<dyn Fitted>);
+
+impl Theory for Boastful {
+    fn spec(&self) -> TheorySpec {
+        TheorySpec { name: "boastful", ..find("mirror-accuracy").unwrap().spec }
+    }
+
+    fn fit(&self, runs: &[TrainingRun], query: &Query) -> Result<Box<dyn Fitted>, NotFitted> {
+        let inner = (find("mirror-accuracy").unwrap().build)().fit(runs, query)?;
+        Ok(Box::new(FittedBoastful(inner)))
+    }
+}
+
+impl Fitted for FittedBoastful {
+    fn predict(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
+        let p = self.0.predict(prefix, features)?;
+        Some(rescale(&p, 1.0 / 3.0, Support::between(prefix.cutoff(), HORIZON)?))
+    }
+
+    fn theory_ref(&self) -> TheoryRef {
+        self.0.theory_ref()
+    }
+}
+
+#[test]
+fn calibration_widens_the_overconfident_until_they_cover() {
+    let fit_on = runs(100, 24, Signals::Informative);
+    let q = question();
+    let c = calibrate(&Boastful, &[], &fit_on, &q, CalibrationOptions::default()).unwrap();
+    assert!(c.width_factor() > 1.7, "{}", c.width_factor());
+    let fresh = runs(5000, 60, Signals::Informative);
+    let covered = |f: &dyn Fitted| {
+        let pits: Vec<PitRange> = fresh
+            .iter()
+            .filter_map(|r| {
+                let t0 = q.cutoff.step(&r.events)?;
+                let prefix = Prefix::cut(r.run.clone(), t0, &r.series);
+                let p = f.predict(&prefix, &r.features)?;
+                let Censoring::Interval { lo, hi } = r.event("T_grok")?.when else { return None };
+                pit(&p, Support::between(t0, HORIZON)?, Observed::Event { lo, hi })
+            })
+            .collect();
+        coverage(&pits, 0.8).unwrap()
+    };
+    let raw = Boastful.fit(&fit_on, &q).unwrap();
+    let (before, after) = (covered(raw.as_ref()), covered(&c));
+    assert!(before < 0.6 && (0.68..=0.92).contains(&after), "{before} {after}");
 }

@@ -33,7 +33,7 @@ mod signals;
 mod skills;
 pub mod standard;
 #[cfg(test)]
-mod worlds;
+pub(crate) mod worlds;
 
 use ontogeny_core::{
     Event, Predictive, Prefix, RunId, Series, Step, Target, TheoryRef, ThresholdRule,

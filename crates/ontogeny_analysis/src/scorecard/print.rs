@@ -98,7 +98,10 @@ fn scope_line(c: &Scorecard) -> String {
                 .map(|a| format!("{}={}", a.axis, a.level))
                 .collect();
             (
-                p.scope.text(|s| format!("scope {:.0} % of held-out levels", 100.0 * s)),
+                format!(
+                    "scope {}",
+                    p.scope.text(|s| format!("{:.0} % of held-out levels", 100.0 * s))
+                ),
                 if beyond.is_empty() { "none".to_owned() } else { beyond.join(", ") },
                 p.fragile
                     .text(|f| f.clone().map_or("yes".into(), |f| format!("no (changes with {f})"))),

@@ -110,7 +110,8 @@ pub(crate) fn block(
     }
     excuses.extend(&silent);
     let n_patches = notes.len() + silent.len();
-    let corroboration: f64 = tests.iter().map(|t| t.1.corroboration()).sum();
+    // An empty sum is -0.
+    let corroboration: f64 = 0.0 + tests.iter().map(|t| t.1.corroboration()).sum::<f64>();
     let start = first_of(version).unwrap_or(0);
     let previous = versions.iter().rev().nth(1).copied();
     let k_before = previous.and_then(params_of).unwrap_or(0);

@@ -77,7 +77,7 @@ pub(crate) fn block(records: &Records, best: Option<&str>) -> Computed<SeverityB
     if tests.is_empty() {
         return Computed::not("no record declares an acceptance region");
     }
-    let total = |f: fn(Test) -> f64| tests.iter().map(|t| f(*t)).sum::<f64>();
+    let total = |f: fn(Test) -> f64| 0.0 + tests.iter().map(|t| f(*t)).sum::<f64>();
     Computed::Value(SeverityBlock {
         n: tests.len(),
         n_passed: tests.iter().filter(|t| t.passed).count(),
