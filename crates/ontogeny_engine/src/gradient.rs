@@ -19,11 +19,14 @@ use crate::{
 };
 
 /// How a batch is cut. Part of a run's identity: it fixes the order of floating-point additions.
+///
+/// Small models want few, large chunks (one per lane, at least as many lanes as there will ever be threads);
+/// chunks are made smaller when a chunk's activations outgrow the last-level cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanePlan {
     /// Sequences of chunks that may run at once; at most this many threads are of use.
     pub lanes: usize,
-    /// Examples per chunk; best where a chunk's activations fit the second-level cache.
+    /// Examples per chunk.
     pub chunk_examples: usize,
 }
 

@@ -6,7 +6,7 @@ mod support;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ontogeny_engine::{
-    Batch, Engine, EngineError, Inputs, Lane, LanePlan, Objective, Var, ops::embed,
+    Batch, Chunk, Engine, EngineError, Inputs, Lane, LanePlan, Objective, Var, ops::embed,
 };
 use support::{FnNet, features, relu_mlp, tanh_mlp, tokens};
 
@@ -65,14 +65,15 @@ fn tokens_have_no_input_gradient() {
     assert!(matches!(g, Err(EngineError::TokensHaveNoGradient)));
 }
 
+type Forward = fn(&Lane<'_>, &Chunk<'_>) -> Var<2>;
+
 /// A mistake in a network's code panics and explains.
 #[track_caller]
-fn check_panic(forward: fn(&Lane<'_>, &ontogeny_engine::Chunk<'_>) -> Var<2>, expected: &str) {
+fn check_panic(forward: Forward, expected: &str) {
     let params: &[(&str, &[usize])] = &[("w", &[5, 3]), ("b", &[3])];
     // A function pointer cannot capture, so the case travels through the thread.
     thread_local! {
-        static CASE: std::cell::Cell<Option<fn(&Lane<'_>, &ontogeny_engine::Chunk<'_>) -> Var<2>>> =
-            const { std::cell::Cell::new(None) };
+        static CASE: std::cell::Cell<Option<Forward>> = const { std::cell::Cell::new(None) };
     }
     CASE.set(Some(forward));
     let net = FnNet::new(params, |lane, chunk, _| CASE.get().unwrap()(lane, chunk));

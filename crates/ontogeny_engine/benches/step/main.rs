@@ -1,7 +1,7 @@
 //! Milliseconds per training step, alone or paired with PyTorch.
 //!
 //! ```text
-//! cargo bench -p ontogeny_engine --bench step -- [--python target/peers-venv/bin/python] [--rounds 15] [case ...]
+//! cargo bench -p ontogeny_engine --bench step -- [--python target/peers-venv/bin/python] [--rounds 15] [--plan lanes,chunk_examples] [case ...]
 //! ```
 //!
 //! With `--python`, both sides run in turns within one invocation, a few steps each, and the median over the
@@ -19,7 +19,7 @@ use std::{
 
 use models::Case;
 use ontogeny_engine::{
-    Engine, Gradient, Objective,
+    Engine, Gradient, LanePlan, Objective,
     optim::{OptimState, OptimizerKind},
 };
 
@@ -123,15 +123,27 @@ fn our_turn(ours: &mut [Ours<'_>], steps: usize) -> f64 {
 
 fn main() {
     let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
-    let (mut python, mut rounds, mut names) = (None, 15, Vec::new());
+    let (mut python, mut rounds, mut plan, mut names) = (None, 15, None, Vec::new());
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--python" => python = args.next(),
+            "--plan" => {
+                let (lanes, chunk) = args
+                    .next()
+                    .unwrap()
+                    .split_once(',')
+                    .map(|(l, c)| (l.parse().unwrap(), c.parse().unwrap()))
+                    .unwrap();
+                plan = Some(LanePlan { lanes, chunk_examples: chunk });
+            }
             "--rounds" => rounds = args.next().unwrap().parse().unwrap(),
             _ => names.push(arg),
         }
     }
-    let cases = models::cases();
+    let mut cases = models::cases();
+    for case in &mut cases {
+        case.plan = plan.unwrap_or(case.plan);
+    }
     println!("case       ours ms  torch ms  ratio  [quartiles]  bar");
     for case in cases.iter().filter(|c| names.is_empty() || names.iter().any(|n| n == c.name)) {
         let n = if case.single { 2 } else { 1 };
