@@ -143,9 +143,6 @@ impl Theory for SignalsAft {
         let theory = self.spec.name;
         let horizon = horizon(query).ok_or(NotFitted::WrongTarget { theory })?;
         let marks = landmarks(runs, query);
-        if marks.len() < 4 {
-            return Err(NotFitted::TooFewRuns { theory, needed: 4, found: marks.len() });
-        }
         let signals: Vec<Signal> = self
             .signals
             .iter()
@@ -154,6 +151,11 @@ impl Theory for SignalsAft {
             .collect();
         if let (true, Some(s)) = (signals.is_empty(), self.signals.first()) {
             return Err(NotFitted::NoSeries { theory, series: s.series.clone() });
+        }
+        // More runs than signals, or the fit explains everything and forecasts nothing.
+        let needed = 4.max(signals.len() + 1);
+        if marks.len() < needed {
+            return Err(NotFitted::TooFewRuns { theory, needed, found: marks.len() });
         }
         let encoding = if self.with_features {
             Encoding::learn(&marks.iter().map(|m| m.run).collect::<Vec<_>>())

@@ -31,13 +31,17 @@ pub(crate) const N_RESAMPLES: usize = 2000;
 /// If the three differ in length.
 pub fn skill(scores: &[f64], baseline: &[f64], cells: &[String], seed: u64) -> Option<Skill> {
     assert!(scores.len() == baseline.len() && scores.len() == cells.len(), "skill: lengths differ");
+    // Sums per cell: a resample of cells is a sum of their sums.
+    let sums: Vec<(f64, f64)> = clusters_of(cells)
+        .iter()
+        .map(|c| c.iter().fold((0.0, 0.0), |(s, b), i| (s + scores[*i], b + baseline[*i])))
+        .collect();
     let of = |idx: &[usize]| {
-        let (s, b) = idx.iter().fold((0.0, 0.0), |(s, b), i| (s + scores[*i], b + baseline[*i]));
+        let (s, b) = idx.iter().fold((0.0, 0.0), |(s, b), i| (s + sums[*i].0, b + sums[*i].1));
         (b > 0.0).then(|| 1.0 - s / b)
     };
-    let all: Vec<usize> = (0..scores.len()).collect();
-    let value = of(&all)?;
-    let clusters = clusters_of(cells);
+    let clusters: Vec<Vec<usize>> = (0..sums.len()).map(|i| vec![i]).collect();
+    let value = of(&(0..sums.len()).collect::<Vec<_>>())?;
     let resampled = cluster_bootstrap(&clusters, N_RESAMPLES, seed, of);
     let (lo, hi) = bootstrap_interval(&resampled, 0.95)?;
     let without = resampled.partition_point(|v| *v <= 0.0);
