@@ -203,7 +203,9 @@ impl<'a> Comparison<'a> {
             table.row(std::iter::once(name.to_owned()).chain(cells).chain(changes));
         }
         writeln!(out, "\nvalues at step {}, the last that all have", self.common)?;
-        table.write(out, "")?;
+        if !table.is_empty() {
+            table.write(out, "")?;
+        }
         if n_equal > 0 {
             writeln!(out, "{n_equal} of {} are equal to the last bit", count(n_all, "series"))?;
         }

@@ -67,9 +67,9 @@ pub(crate) fn moment(unix_secs: f64) -> String {
     format!("{year:04}-{month:02}-{day:02} {h:02}:{m:02}:{s:02}Z")
 }
 
-/// `1 run`, `2 runs`.
+/// `1 run`, `2 runs`, `2 series`.
 pub(crate) fn count(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+    format!("{n} {noun}{}", if n == 1 || noun.ends_with('s') { "" } else { "s" })
 }
 
 /// A JSON value as it is written after `key=`.

@@ -1,7 +1,8 @@
 //! `ontogeny compare`: runs side by side.
 
 use crate::comparison::Comparison;
-use crate::face::{Face, record, write_json};
+use crate::face::{Face, write_json};
+use crate::lineage;
 use crate::names;
 use ontogeny_lab::RunRecord;
 use std::io::Write;
@@ -9,7 +10,8 @@ use std::io::Write;
 /// Compare runs: configuration, events, final values, paired differences
 ///
 /// Differences are paired where the runs share data: a fork and its parent, two forks of one state, or equal
-/// tasks with equal data seeds. Values are taken at the last step that all runs have.
+/// tasks with equal data seeds. Values are taken at the last step that all runs have. What came before a fork
+/// belongs to the fork too.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ontogeny compare skills.a.s0 skills.a.s1")]
 pub(crate) struct Args {
@@ -22,7 +24,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let store = face.store()?;
     let mut records: Vec<RunRecord> = Vec::new();
     for name in &args.runs {
-        records.push(record(&store, &names::run_id(name)?)?);
+        records.push(lineage::whole(&store, &names::run_id(name)?)?);
     }
     let comparison = Comparison::new(&records);
     if face.json { Ok(write_json(out, &comparison.to_json())?) } else { comparison.write(out) }

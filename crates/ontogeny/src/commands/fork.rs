@@ -1,14 +1,15 @@
 //! `ontogeny fork`: another run from the exact state of one, with one declared change.
 
 use crate::comparison::Comparison;
-use crate::face::{CLOCK, Face, record, write_json};
+use crate::face::{CLOCK, Face, write_json};
 use crate::failure::Failure;
+use crate::lineage;
 use crate::names;
 use crate::progress::Follower;
 use crate::text::{count, flatten, value};
 use anyhow::Context;
 use clap::builder::RangedU64ValueParser;
-use ontogeny_core::{Direction, Event, RunId, RunManifest, Step, ThresholdRule};
+use ontogeny_core::{RunId, RunManifest, Step};
 use ontogeny_lab::interventions::{intervention, interventions};
 use ontogeny_lab::{
     Conductor, ForkPlan, LabError, RunPlan, RunRecord, StopRule, Unobserved, config_of,
@@ -128,7 +129,7 @@ fn plan(store: &Store, parent: &RunId, step: Step, args: &Args) -> anyhow::Resul
         config,
         seeds: manifest.seeds,
         fork,
-        rules: reader.events()?.iter().filter_map(rule_of).collect(),
+        rules: reader.events()?.iter().filter_map(lineage::rule_of).collect(),
         stop: StopRule::Horizon,
     })
 }
@@ -153,24 +154,6 @@ fn resolve(config: &RunConfig, args: &Args) -> anyhow::Result<Vec<(String, Value
         set.push(parse_set(text)?);
     }
     Ok(set)
-}
-
-/// The rule behind an event that a run detected, from the detector's own words.
-fn rule_of(event: &Event) -> Option<ThresholdRule> {
-    let inside = event.detector.strip_prefix("threshold(")?.strip_suffix(')')?;
-    let mut parts = inside.split(", ");
-    let direction = match parts.next()? {
-        "rising" => Direction::Rising,
-        "falling" => Direction::Falling,
-        _ => return None,
-    };
-    Some(ThresholdRule {
-        event: event.name.clone(),
-        series: event.series.clone(),
-        direction,
-        level: parts.next()?.parse().ok()?,
-        persistence: parts.next()?.strip_prefix("w=")?.parse().ok()?,
-    })
 }
 
 /// `parent.at400.weight_decay-0`, cut to the length of a name.
@@ -213,7 +196,7 @@ fn make(
     let mut n_verified = conductor.verify_control(parent, step, n_steps)?;
     watch.stage(&format!("fork {}", plan.id), 1, plan.config.horizon.saturating_sub(step.0));
     let fork = conductor.conduct(plan, &mut Unobserved)?;
-    let original = record(conductor.store, parent)?;
+    let original = lineage::whole(conductor.store, parent)?;
     if changes(plan).is_empty() {
         n_verified = n_verified.max(equal_readings(&original, &fork, step)?);
     }
@@ -223,6 +206,7 @@ fn make(
         ))
         .into());
     }
+    let fork = lineage::whole(conductor.store, &plan.id)?;
     Ok((n_verified, vec![original, fork]))
 }
 

@@ -1,6 +1,6 @@
 //! `ontogeny ledger ls`: the entries, one line each.
 
-use super::{Filter, forecasts, target};
+use super::{Filter, forecasts};
 use crate::face::{Face, write_json};
 use crate::text::{Table, moment, number};
 use ontogeny_core::{
@@ -43,26 +43,18 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         writeln!(out, "no entries")?;
         return Ok(());
     }
-    let mut table = Table::new(["seq", "sealed", "kind", "about", "target", "says"]);
+    let mut table = Table::new(["seq", "sealed", "kind", "about", "says"]);
     for e in kept {
-        let claim = |id: &str| claims.get(id).copied();
-        let (kind, about, subject, says) = match &e.body {
-            LedgerBody::Forecast(f) => ("forecast", f.id.as_str(), target(&f.target), claimed(f)),
+        let (kind, about, says) = match &e.body {
+            LedgerBody::Forecast(f) => ("forecast", &f.id, claimed(f)),
             LedgerBody::Outcome(o) => {
-                let f = claim(&o.forecast);
-                let subject = f.map(|f| target(&f.target)).unwrap_or_default();
-                ("outcome", o.forecast.as_str(), subject, observed(o.observed, f))
+                let claim = claims.get(o.forecast.as_str()).copied();
+                ("outcome", &o.forecast, observed(o.observed, claim))
             }
-            LedgerBody::Score(s) => {
-                let subject = claim(&s.forecast).map(|f| target(&f.target)).unwrap_or_default();
-                ("score", s.forecast.as_str(), subject, scored(s))
-            }
-            LedgerBody::Note { about, text } => {
-                ("note", about.as_str(), String::new(), text.clone())
-            }
+            LedgerBody::Score(s) => ("score", &s.forecast, scored(s)),
+            LedgerBody::Note { about, text } => ("note", about, text.clone()),
         };
-        let (seq, sealed) = (e.seq.to_string(), moment(e.unix_secs));
-        table.row([seq, sealed, kind.to_owned(), about.to_owned(), subject, says]);
+        table.row([&e.seq.to_string(), &moment(e.unix_secs), kind, about, &says]);
     }
     Ok(table.write(out, "")?)
 }

@@ -5,7 +5,7 @@ mod score;
 mod verify;
 
 use crate::face::Face;
-use ontogeny_core::{Forecast, LedgerBody, LedgerEntry, RunId, Target};
+use ontogeny_core::{Forecast, LedgerBody, LedgerEntry, RunId};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -43,15 +43,6 @@ fn forecasts<'a>(entries: &'a [LedgerEntry]) -> BTreeMap<&'a str, &'a Forecast> 
 /// Whether a forecast belongs to a study: its name begins with that of the study.
 pub(crate) fn is_of_study(forecast: &str, study: &str) -> bool {
     forecast.split_once('/').is_some_and(|(s, _)| s == study)
-}
-
-/// What a forecast is about, in a few words.
-fn target(t: &Target) -> String {
-    match t {
-        Target::EventTime { event, .. } => event.clone(),
-        Target::Value { series, at, .. } => format!("{series} at {at}"),
-        Target::ForkEffect { intervention, outcome } => format!("{intervention} on {outcome}"),
-    }
 }
 
 /// Which entries are wanted.

@@ -111,10 +111,13 @@ struct Group {
     /// Per baseline: sum, and number of forecasts that it stands beside.
     baselines: BTreeMap<String, (f64, usize)>,
     reasons: BTreeSet<String>,
+    /// Whether they are about the effect of a fork, of which some baselines cannot speak.
+    is_effect: bool,
 }
 
 impl Group {
     fn add(&mut self, f: &Forecast, score: &Score) {
+        self.is_effect = matches!(f.target, Target::ForkEffect { .. });
         if let Some(why) = &score.refused {
             self.n_refused += 1;
             self.reasons.insert(why.clone());
@@ -124,7 +127,7 @@ impl Group {
             self.n_silent += 1;
             return;
         };
-        if !has_baselines(f, score) {
+        if score.baselines.is_empty() {
             self.n_withheld += 1;
             return;
         }
@@ -146,6 +149,13 @@ impl Group {
         (*n == self.n_scored).then(|| sum / *n as f64)
     }
 
+    /// Required baselines that do not stand beside the scores.
+    fn missing(&self) -> Vec<&'static str> {
+        let applies = self.n_scored > 0 && !self.is_effect;
+        let missing = |name: &&str| applies && self.baseline(name).is_none();
+        REQUIRED_BASELINES.into_iter().filter(missing).collect()
+    }
+
     fn to_json(&self, key: &Key) -> Value {
         let baselines: BTreeMap<&String, Option<f64>> =
             self.baselines.keys().map(|name| (name, self.baseline(name))).collect();
@@ -153,17 +163,8 @@ impl Group {
             "property": key.property, "cutoff": key.cutoff, "theory": key.theory,
             "n_scored": self.n_scored, "n_not_predictable": self.n_silent,
             "n_refused": self.n_refused, "n_withheld": self.n_withheld, "refused_because": self.reasons,
-            "mean_score": self.mean(), "baselines": baselines,
+            "mean_score": self.mean(), "baselines": baselines, "missing_baselines": self.missing(),
         })
-    }
-}
-
-/// Whether the score may be shown. The effect of a fork has other baselines than times and values.
-fn has_baselines(f: &Forecast, score: &Score) -> bool {
-    let has = |name: &str| score.baselines.iter().any(|(n, _)| n == name);
-    match f.target {
-        Target::ForkEffect { .. } => !score.baselines.is_empty(),
-        Target::EventTime { .. } | Target::Value { .. } => REQUIRED_BASELINES.into_iter().all(has),
     }
 }
 
@@ -172,25 +173,43 @@ fn write(groups: &BTreeMap<Key, Group>, out: &mut dyn Write) -> anyhow::Result<(
         writeln!(out, "no forecast has an outcome yet")?;
         return Ok(());
     }
-    let names: BTreeSet<&String> = groups.values().flat_map(|g| g.baselines.keys()).collect();
-    let columns =
-        ["property", "cutoff", "theory", "scored", "silent", "refused", "withheld", "score"];
-    let all = columns.into_iter().chain(names.iter().map(|n| n.as_str()));
-    let mut table = Table::new(all);
-    let cell = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), number);
+    // The required ones come first and always, whether or not they are there.
+    let others: BTreeSet<&str> =
+        groups.values().flat_map(|g| g.baselines.keys()).map(String::as_str).collect();
+    let others = others.into_iter().filter(|name| !REQUIRED_BASELINES.contains(name));
+    let names: Vec<&str> = REQUIRED_BASELINES.into_iter().chain(others).collect();
+    let columns = ["property", "cutoff", "theory", "scored", "silent", "refused", "score"];
+    let mut table = Table::new(columns.into_iter().chain(names.iter().copied()));
     for (key, g) in groups {
-        let counts = [g.n_scored, g.n_silent, g.n_refused, g.n_withheld].map(|n| n.to_string());
+        let counts = [g.n_scored, g.n_silent, g.n_refused].map(|n| n.to_string());
         let first = [key.property.clone(), key.cutoff.clone(), key.theory.clone()];
-        let means = std::iter::once(g.mean()).chain(names.iter().map(|n| g.baseline(n)));
-        table.row(first.into_iter().chain(counts).chain(means.map(cell)));
+        let mean = match g.mean() {
+            Some(mean) => number(mean),
+            None if g.n_withheld > 0 => "withheld".to_owned(),
+            None => "-".to_owned(),
+        };
+        let missing = g.missing();
+        let beside = names.iter().map(|name| match g.baseline(name) {
+            Some(mean) => number(mean),
+            None if missing.contains(name) => "missing".to_owned(),
+            None => "-".to_owned(),
+        });
+        table.row(first.into_iter().chain(counts).chain([mean]).chain(beside));
     }
     table.write(out, "")?;
     writeln!(
         out,
-        "\nscores are means, lower is better; silent: the theory says \"not predictable\"; withheld: not \
-         all of {} stand beside it",
-        REQUIRED_BASELINES.join(", ")
+        "\nscores are means, lower is better; silent: the theory says \"not predictable\""
     )?;
+    if groups.values().any(|g| !g.missing().is_empty()) {
+        writeln!(
+            out,
+            "missing: a required baseline that could not be fitted; no level is passed without it"
+        )?;
+    }
+    if groups.values().any(|g| g.n_withheld > 0) {
+        writeln!(out, "withheld: no baseline at all stands beside the score")?;
+    }
     for (key, g) in groups {
         for why in &g.reasons {
             writeln!(out, "refused ({}, {}): {why}", key.theory, key.cutoff)?;
@@ -241,18 +260,39 @@ mod tests {
         }
     }
 
+    fn table(groups: BTreeMap<Key, Group>) -> String {
+        let mut out = Vec::new();
+        write(&groups, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
-    fn law_6_a_score_without_all_its_baselines_is_withheld() {
+    fn law_6_a_score_without_any_baseline_is_withheld_and_a_missing_one_is_named() {
         let f = forecast(Target::EventTime { event: "T".into(), horizon: Step(1000) });
         let mut g = Group::default();
-        g.add(&f, &score(&["climatology", "persistence", "delta"]));
+        g.add(&f, &score(&[]));
         assert_eq!((g.n_withheld, g.mean()), (1, None));
+        let text = table(BTreeMap::from([(Key::of(&f), g)]));
+        assert!(text.contains("withheld") && !text.contains("0.1"), "{text}");
+
+        let mut g = Group::default();
+        g.add(&f, &score(&["climatology", "persistence", "delta"]));
+        assert_eq!((g.mean(), g.missing()), (Some(0.1), vec!["hparams-only"]));
+        let text = table(BTreeMap::from([(Key::of(&f), g)]));
+        for name in REQUIRED_BASELINES {
+            assert!(text.contains(name), "{text}");
+        }
+        assert!(text.contains("missing: a required baseline"), "{text}");
+    }
+
+    #[test]
+    fn law_6_a_baseline_that_stands_beside_some_scores_only_has_no_mean() {
+        let f = forecast(Target::EventTime { event: "T".into(), horizon: Step(1000) });
+        let mut g = Group::default();
         g.add(&f, &score(&REQUIRED_BASELINES));
-        assert_eq!((g.n_scored, g.mean(), g.baseline("delta")), (1, Some(0.1), Some(0.2)));
-        let effect = Target::ForkEffect { intervention: "i".into(), outcome: "o".into() };
-        g.add(&forecast(effect), &score(&["no effect"]));
-        // A baseline that does not stand beside all of them has no mean to compare with.
-        assert_eq!((g.n_scored, g.baseline("no effect")), (2, None));
+        assert_eq!((g.baseline("delta"), g.missing().len()), (Some(0.2), 0));
+        g.add(&f, &score(&["climatology", "persistence", "hparams-only"]));
+        assert_eq!((g.baseline("delta"), g.missing()), (None, vec!["delta"]));
     }
 
     #[test]

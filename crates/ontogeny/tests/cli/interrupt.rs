@@ -1,0 +1,71 @@
+//! Ctrl-C: everything is saved, and the same command goes on to the same result.
+#![cfg(unix)]
+
+use crate::support::Sandbox;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn press_ctrl_c(child: &Child) {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Waits until a file is there; a minute is enough for any machine.
+fn wait_for(path: &Path, child: &mut Child) {
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "ended before {}", path.display());
+        assert!(began.elapsed() < Duration::from_secs(60), "waited for {}", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Starts the command, presses Ctrl-C when `file` is there, and returns exit code and stderr.
+fn interrupt(sandbox: &Sandbox, arguments: &str, file: &str) -> (i32, String) {
+    let mut command = sandbox.command(arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&sandbox.path(file), &mut child);
+    press_ctrl_c(&child);
+    let output = child.wait_with_output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn law_2_an_interrupted_fork_goes_on_to_the_same_end() {
+    let sandbox = Sandbox::with_runs();
+    let change = "fork tiny.s0@40 --set optimizer.lr=0.01 --steps 6000";
+    let stopped = format!("{change} --name stopped");
+    let (code, said) = interrupt(&sandbox, &stopped, "ontogeny-store/runs/stopped/manifest.json");
+    assert_eq!(code, 130, "{said}");
+    assert!(said.contains("stopping at the next reading"), "{said}");
+    assert!(said.contains("the same command goes on from here"), "{said}");
+    let reached = sandbox.run("runs show stopped --json").json();
+    assert_eq!(reached["manifest"]["status"]["state"], "open");
+    assert!(reached["manifest"]["step"].as_u64().unwrap() < 6_040);
+
+    sandbox.run(&stopped).ok();
+    sandbox.run(&format!("{change} --name whole")).ok();
+    let points = |run: &str| {
+        sandbox.run(&format!("series {run} state.fingerprint batch.loss --json")).json()["series"]
+            .clone()
+    };
+    assert_eq!(points("stopped"), points("whole"));
+}
+
+#[test]
+#[ignore = "minutes: conducts a whole study, twice"]
+fn slow_an_interrupted_study_goes_on_to_the_same_findings() {
+    let sandbox = Sandbox::empty();
+    let study = "run skills --seeds 1 --threads 2";
+    let first = "stopped/runs/skills-smoke-s0-n1.fit.zipf.0/manifest.json";
+    let (code, said) = interrupt(&sandbox, &format!("{study} --store stopped"), first);
+    assert_eq!(code, 130, "{said}");
+    let findings = |store: &str| {
+        let json = sandbox.run(&format!("{study} --store {store} --json")).json();
+        assert!(sandbox.path(json["report"].as_str().unwrap()).is_file());
+        json["findings"].clone()
+    };
+    let (stopped, whole) = (findings("stopped"), findings("whole"));
+    assert_eq!(stopped["headline"], whole["headline"]);
+}
