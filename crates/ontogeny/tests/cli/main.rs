@@ -1,5 +1,7 @@
 //! The command as a person meets it: arguments in, text and exit code out.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 mod damage;
 mod forks;
 mod help;

@@ -260,9 +260,9 @@ mod tests {
         }
     }
 
-    fn table(groups: BTreeMap<Key, Group>) -> String {
+    fn table(groups: &BTreeMap<Key, Group>) -> String {
         let mut out = Vec::new();
-        write(&groups, &mut out).unwrap();
+        write(groups, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -272,13 +272,13 @@ mod tests {
         let mut g = Group::default();
         g.add(&f, &score(&[]));
         assert_eq!((g.n_withheld, g.mean()), (1, None));
-        let text = table(BTreeMap::from([(Key::of(&f), g)]));
+        let text = table(&BTreeMap::from([(Key::of(&f), g)]));
         assert!(text.contains("withheld") && !text.contains("0.1"), "{text}");
 
         let mut g = Group::default();
         g.add(&f, &score(&["climatology", "persistence", "delta"]));
         assert_eq!((g.mean(), g.missing()), (Some(0.1), vec!["hparams-only"]));
-        let text = table(BTreeMap::from([(Key::of(&f), g)]));
+        let text = table(&BTreeMap::from([(Key::of(&f), g)]));
         for name in REQUIRED_BASELINES {
             assert!(text.contains(name), "{text}");
         }
