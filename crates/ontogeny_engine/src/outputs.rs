@@ -1,6 +1,6 @@
 //! Forward passes, and gradients that are not about parameters.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::collections::BTreeMap;
 
 use crate::{
     Batch, Chunk, Engine, EngineError, Inputs, Lane, LanePlan, Network, Objective, Table, Taps,
@@ -106,7 +106,7 @@ impl Engine {
                 Home::F32(home) => home.tape.clone(),
                 Home::F64(home) => home.tape.clone(),
                 #[cfg(feature = "composite")]
-                Home::Burn(_) => Rc::default(),
+                Home::Burn(_) => std::rc::Rc::default(),
             };
             let mut taps = Taps::wanting_gradients(taps, tape);
             let logits = net.forward(lane, chunk, &mut taps);
