@@ -59,6 +59,9 @@
 //!
 //! - **Lanes and chunk size are part of a run's identity.** They fix the order of floating-point additions.
 //!   The number of threads is not: it never changes a bit (`any_number_of_threads_gives_the_same_bits`).
+//! - **Bits are those of one machine.** Another processor has other vector instructions and another order of
+//!   additions inside a matrix product.
+//! - **A lane holds a full sum of gradients**, `lanes * parameters * 4` bytes: big models want few lanes.
 //! - **No operation mixes examples.** A network whose rows depend on the chunk they are in (batch norm) has no
 //!   well-defined loss here.
 //! - **A [`Var`] stays in its lane.** It is neither `Send` nor `Sync`, and a network that keeps a
