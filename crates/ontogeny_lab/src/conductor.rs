@@ -102,7 +102,7 @@ pub(crate) fn engine() -> Result<Arc<Engine>, LabError> {
     Ok(Arc::new(Engine::cpu(1).map_err(|source| LabError::Engine { source })?))
 }
 
-impl<'a> Conductor<'a> {
+impl Conductor<'_> {
     /// Conducts `plan` with one thread, from wherever it stands, and returns the finished run.
     ///
     /// A run that is already finished in the store is read, not repeated.
@@ -127,7 +127,7 @@ impl<'a> Conductor<'a> {
         }
         let mut run = Running::start(*self, plan)?;
         run.go(observer)?;
-        let record = run.finish()?;
+        let record = run.finish();
         observer.finished(&record)?;
         Ok(record)
     }
@@ -377,12 +377,7 @@ impl<'a> Running<'a> {
         self.last_loss = update.loss;
         let mut rows = vec![("batch.loss", "nats", update.loss)];
         if step.0.is_multiple_of(every) {
-            rows.extend([
-                ("batch.accuracy", "1", update.accuracy),
-                ("grad.norm", "1", update.grad_norm),
-                ("update.norm", "1", update.update_norm),
-                ("lr", "1", update.lr),
-            ]);
+            rows.extend([("batch.accuracy", "1", update.accuracy), ("lr", "1", update.lr)]);
             if update.update_cosine.is_finite() {
                 rows.push(("update.cosine", "1", update.update_cosine));
             }
@@ -436,12 +431,11 @@ impl<'a> Running<'a> {
             if self.events.iter().any(|e| e.name == rule.event) {
                 continue;
             }
-            if let Some(series) = self.series.get(&rule.series) {
-                if let Some(event) = detect(rule, &self.plan.id, series)
-                    && !event.when.is_censored()
-                {
-                    self.events.push(event);
-                }
+            if let Some(series) = self.series.get(&rule.series)
+                && let Some(event) = detect(rule, &self.plan.id, series)
+                && !event.when.is_censored()
+            {
+                self.events.push(event);
             }
         }
     }
@@ -453,7 +447,7 @@ impl<'a> Running<'a> {
             last = last.max(self.events.iter().find(|e| &e.name == name)?.when.seen_at()?);
         }
         let why = events.join(", ");
-        (now.0 >= last.0 + extra).then(|| StopReason::Settled { why })
+        (now.0 >= last.0 + extra).then_some(StopReason::Settled { why })
     }
 
     fn checkpoint(&mut self) -> Result<(), LabError> {
@@ -490,15 +484,15 @@ impl<'a> Running<'a> {
         self.publish(RunStatus::Done { reason })
     }
 
-    fn finish(self) -> Result<RunRecord, LabError> {
+    fn finish(self) -> RunRecord {
         let unused =
             self.plan.config.horizon - self.trainer.state().step.0.min(self.plan.config.horizon);
         self.conductor.watch.run_finished(&self.plan.id, unused);
-        Ok(RunRecord {
+        RunRecord {
             manifest: self.writer.manifest().clone(),
             series: self.series,
             events: self.events,
-        })
+        }
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) fn observe(
     let layout = trainer.layout();
     let mut seen = Observation::new(state.step);
     seen.train_loss = train_loss;
+    seen.grads = Some(trainer.last_gradient()).filter(|g| !g.is_empty());
+    seen.update = Some(state.previous_update.as_slice()).filter(|u| !u.is_empty());
     seen.params = (layout.iter())
         .map(|(range, spec)| ParamView {
             name: &spec.name,

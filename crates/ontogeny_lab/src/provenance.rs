@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Facts about the forecasts of `entries`, from the runs in `store`.
 ///
 /// A forecast whose run is gone or damaged gets no prefix hash, so no score of it counts.
+///
+/// # Errors
+/// If the folder of runs cannot be listed.
 pub fn provenance(store: &Store, entries: &[LedgerEntry]) -> Result<Provenance, LabError> {
     let mut known = Provenance::default();
     let forecasts: Vec<&Forecast> = entries

@@ -29,6 +29,9 @@ pub(crate) fn scored<'a>(index: &'a Registered, study: &StudyId) -> Vec<Scored<'
     index.forecasts.values().filter(|f| f.id.starts_with(&mine)).filter_map(of).collect()
 }
 
+/// The best baseline, the skill against it and its interval.
+pub(crate) type Best = (String, f64, f64, f64);
+
 /// Summary of one theory on one family at one cutoff.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
@@ -41,7 +44,7 @@ pub(crate) struct Line {
     pub score: f64,
     pub baselines: BTreeMap<String, f64>,
     /// Best baseline with the skill against it and its 95 % interval.
-    pub best: Option<(String, f64, f64, f64)>,
+    pub best: Option<Best>,
     pub cov80: Option<f64>,
     pub lead: f64,
 }
@@ -120,7 +123,7 @@ pub(crate) fn table(caption: &str, lines: &[Line]) -> Table {
     let columns = head
         .into_iter()
         .map(str::to_owned)
-        .chain(names.iter().map(|n| n.to_string()))
+        .chain(names.iter().map(|n| (*n).clone()))
         .chain(tail.map(str::to_owned));
     let number = |v: f64| if v.is_finite() { format!("{v:.3}") } else { "–".to_owned() };
     let row = |l: &Line| {
@@ -197,44 +200,44 @@ fn fan(r: &Scored<'_>) -> Option<Fan> {
     Some(fan)
 }
 
-/// What calibration on the fit runs decided, one row per question.
+/// What calibration on the fit runs decided, one row per theory, cutoff and verdict.
 pub(crate) fn verdicts(questions: &[Question]) -> Table {
-    let mut rows = Vec::new();
+    let mut rows: BTreeMap<(String, String, String), (usize, String)> = BTreeMap::new();
+    let mut add = |theory: &str, cutoff: &str, word: &str, example: String| {
+        let key = (theory.to_owned(), cutoff.to_owned(), word.to_owned());
+        rows.entry(key).or_insert((0, example)).0 += 1;
+    };
     for q in questions {
+        let cutoff = &q.query.cutoff.name;
         for (theory, verdict) in &q.verdicts {
-            let text = match verdict {
-                Verdict::Predictable { skill, against, n_runs } => {
+            let (word, text) = match verdict {
+                Verdict::Predictable { skill, against, n_runs } => (
+                    "predictable",
                     format!(
-                        "predictable: skill {skill:+.2} over {against} on {n_runs} fit runs left out one by one"
-                    )
-                }
-                Verdict::NotPredictable { reason } => format!("not predictable: {reason}"),
+                        "skill {skill:+.2} over {against} on {n_runs} fit runs left out one by one"
+                    ),
+                ),
+                Verdict::NotPredictable { reason } => ("not predictable", reason.clone()),
                 Verdict::Unjudged { n_runs } => {
-                    format!("not judged: only {n_runs} fit runs, 8 are needed")
+                    ("not judged", format!("{n_runs} usable fit runs, 8 are needed"))
                 }
             };
-            let target = match &q.query.target {
-                Target::EventTime { event, .. } => event.clone(),
-                Target::Value { series, at, .. } => format!("{series} at step {at}"),
-                Target::ForkEffect { outcome, .. } => outcome.clone(),
-            };
-            rows.push(vec![theory.clone(), target, q.query.cutoff.name.clone(), text]);
+            add(theory, cutoff, word, text);
         }
         for missing in &q.missing {
-            rows.push(vec![
-                "–".into(),
-                String::new(),
-                q.query.cutoff.name.clone(),
-                missing.to_string(),
-            ]);
+            let text = missing.to_string();
+            let (who, why) = text.split_once(": ").unwrap_or(("", &text));
+            add(who.trim_start_matches("fit "), cutoff, "not fitted", why.to_owned());
         }
     }
-    rows.dedup();
-    let columns =
-        ["theory", "target", "cutoff", "before the test runs"].map(str::to_owned).to_vec();
+    let row =
+        |((theory, cutoff, word), (n, example)): ((String, String, String), (usize, String))| {
+            vec![theory, cutoff, word, n.to_string(), example]
+        };
+    let columns = ["theory or baseline", "cutoff", "verdict", "targets", "for example"];
     Table {
         caption: "What the fit runs said about each theory before any test run (law 7).".into(),
-        columns,
-        rows,
+        columns: columns.map(str::to_owned).to_vec(),
+        rows: rows.into_iter().map(row).collect(),
     }
 }

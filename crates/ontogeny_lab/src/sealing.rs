@@ -9,12 +9,12 @@ use ontogeny_analysis::forecasters::{
 use ontogeny_analysis::scores::judge;
 use ontogeny_core::{
     Direction, Forecast, LedgerBody, LedgerEntry, Observed, Outcome, Predictive, Prefix, RunId,
-    Score, ScoringRule, Step, Target,
+    Score, ScoringRule, Series, Step, Target,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Hyper-parameters of a run as numbers.
-pub type Features = BTreeMap<String, f64>;
+pub(crate) type Features = BTreeMap<String, f64>;
 
 /// A finished run in the form in which theories are fitted to it.
 pub(crate) fn training_run(record: &RunRecord, features: Features) -> TrainingRun {
@@ -96,7 +96,7 @@ impl Question {
                 let seen = live.events.iter().any(|e| &e.name == event);
                 let reached = self.query.rule.as_ref().is_some_and(|rule| {
                     let last =
-                        live.series.get(&rule.series).and_then(|s| s.last()).map(|p| p.value);
+                        live.series.get(&rule.series).and_then(Series::last).map(|p| p.value);
                     last.is_some_and(|v| match rule.direction {
                         Direction::Rising => v >= rule.level,
                         Direction::Falling => v <= rule.level,
@@ -233,13 +233,12 @@ fn settle(
     let Some(observed) = observed(&forecast.target, record) else { return Ok(()) };
     let ledger = conductor.ledger;
     let known_at = record.manifest.step;
-    let outcome = match before.outcomes.get(&forecast.id) {
-        Some(outcome) => outcome.clone(),
-        None => {
-            let outcome = Outcome { forecast: forecast.id.clone(), observed, known_at };
-            ledger.append(LedgerBody::Outcome(outcome.clone()), conductor.clock)?;
-            outcome
-        }
+    let outcome = if let Some(outcome) = before.outcomes.get(&forecast.id) {
+        outcome.clone()
+    } else {
+        let outcome = Outcome { forecast: forecast.id.clone(), observed, known_at };
+        ledger.append(LedgerBody::Outcome(outcome.clone()), conductor.clock)?;
+        outcome
     };
     // The prefix is cut again from what the store kept; a forecast that read anything else is refused.
     let again: Prefix = record.prefix(forecast.cutoff);

@@ -1,4 +1,5 @@
 //! The laws of the lab, on a small run that is really trained and really kept.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use ontogeny_core::{
     Direction, FixedClock, RunId, RunStatus, Schedule, Seeds, Step, StopReason, ThresholdRule,

@@ -48,7 +48,7 @@ fn find<'a>(json: &'a mut Value, key: &str) -> Option<&'a mut Value> {
 fn unknown(config: &RunConfig, key: &str) -> TrainError {
     let mut keys = Vec::new();
     if let Ok(json) = serde_json::to_value(config) {
-        collect(&json, String::new(), &mut keys);
+        collect(&json, "", &mut keys);
     }
     let last = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
     let suggestion =
@@ -60,11 +60,11 @@ fn unknown(config: &RunConfig, key: &str) -> TrainError {
     TrainError::UnknownKey { key: key.to_owned(), suggestion }
 }
 
-fn collect(json: &Value, prefix: String, keys: &mut Vec<String>) {
+fn collect(json: &Value, prefix: &str, keys: &mut Vec<String>) {
     if let Value::Object(map) = json {
         for (k, v) in map {
             let key = if prefix.is_empty() { k.clone() } else { format!("{prefix}.{k}") };
-            collect(v, key.clone(), keys);
+            collect(v, &key, keys);
             keys.push(key);
         }
     }

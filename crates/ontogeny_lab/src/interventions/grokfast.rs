@@ -1,8 +1,7 @@
 //! Amplifies the slow part of the gradient. Published: grokking up to 50 times sooner on its own setup.
 
-use super::{Intervention, set};
+use super::{Change, Intervention, set};
 use ontogeny_train::RunConfig;
-use serde_json::Value;
 
 pub(super) const SPEC: Intervention = Intervention {
     name: "grokfast",
@@ -12,6 +11,6 @@ pub(super) const SPEC: Intervention = Intervention {
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "the signature of every intervention")]
-fn apply(_: &RunConfig) -> Option<Vec<(String, Value)>> {
+fn apply(_: &RunConfig) -> Option<Change> {
     Some(vec![set("optimizer.grokfast", serde_json::json!({ "alpha": 2.0, "lambda": 0.98 }))])
 }

@@ -14,6 +14,9 @@ pub use reweight::boosted;
 use ontogeny_train::RunConfig;
 use serde_json::Value;
 
+/// `key=value` pairs of a configuration.
+pub type Change = Vec<(String, Value)>;
+
 /// A named change of a configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Intervention {
@@ -24,7 +27,7 @@ pub struct Intervention {
     /// Who proposed it.
     pub source: &'static str,
     /// The change as `key=value` pairs; `None` where it does not apply to the configuration.
-    pub set: fn(&RunConfig) -> Option<Vec<(String, Value)>>,
+    pub set: fn(&RunConfig) -> Option<Change>,
 }
 
 /// The list.

@@ -1,8 +1,7 @@
 //! Looks at the run at other steps. Probes are invisible, so the effect must be exactly nothing.
 
-use super::{Intervention, set};
+use super::{Change, Intervention, set};
 use ontogeny_train::RunConfig;
-use serde_json::Value;
 
 pub(super) const SPEC: Intervention = Intervention {
     name: "placebo",
@@ -12,6 +11,6 @@ pub(super) const SPEC: Intervention = Intervention {
 };
 
 #[expect(clippy::unnecessary_wraps, reason = "the signature of every intervention")]
-fn apply(config: &RunConfig) -> Option<Vec<(String, Value)>> {
+fn apply(config: &RunConfig) -> Option<Change> {
     Some(vec![set("record.checkpoint_every", config.record.checkpoint_every * 2 + 7)])
 }

@@ -1,6 +1,6 @@
 //! Changes how often each task is met: all alike, or one of them more often than before.
 
-use super::{Intervention, set};
+use super::{Change, Intervention, set};
 use ontogeny_train::RunConfig;
 use ontogeny_train::tasks::TaskConfig;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ pub(super) const UNIFORM: Intervention = Intervention {
     set: uniform,
 };
 
-fn uniform(config: &RunConfig) -> Option<Vec<(String, Value)>> {
+fn uniform(config: &RunConfig) -> Option<Change> {
     let TaskConfig::SparseParity(p) = &config.task else { return None };
     Some(vec![mixture(&vec![1.0; p.n_tasks])])
 }
@@ -20,7 +20,7 @@ fn uniform(config: &RunConfig) -> Option<Vec<(String, Value)>> {
 /// Task `k` (from 0) is met `factor` times as often, the others less, so that probabilities sum to 1.
 ///
 /// `None` if the task is not sparse parity, has no task `k`, or the others would be left with nothing.
-pub fn boosted(config: &RunConfig, k: usize, factor: f64) -> Option<Vec<(String, Value)>> {
+pub fn boosted(config: &RunConfig, k: usize, factor: f64) -> Option<Change> {
     let TaskConfig::SparseParity(parity) = &config.task else { return None };
     let mut p = parity.probabilities();
     let boosted = p.get(k)? * factor;
@@ -28,7 +28,9 @@ pub fn boosted(config: &RunConfig, k: usize, factor: f64) -> Option<Vec<(String,
         return None;
     }
     let others = (1.0 - boosted) / (1.0 - p[k]);
-    p.iter_mut().for_each(|w| *w *= others);
+    for w in &mut p {
+        *w *= others;
+    }
     p[k] = boosted;
     Some(vec![mixture(&p)])
 }

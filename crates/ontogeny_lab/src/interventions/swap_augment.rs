@@ -1,11 +1,10 @@
 //! Trains on the mirror (b, a) of every training pair: should move a slow seed into the fast group, if
 //! symmetric memorization is what makes seeds fast.
 
-use super::{Intervention, set};
+use super::{Change, Intervention, set};
 use ontogeny_train::RunConfig;
 use ontogeny_train::tasks::TaskConfig;
 use ontogeny_train::tasks::modular::{Operation, Split};
-use serde_json::Value;
 
 pub(super) const SPEC: Intervention = Intervention {
     name: "swap_augment",
@@ -14,7 +13,7 @@ pub(super) const SPEC: Intervention = Intervention {
     set: apply,
 };
 
-fn apply(config: &RunConfig) -> Option<Vec<(String, Value)>> {
+fn apply(config: &RunConfig) -> Option<Change> {
     match &config.task {
         TaskConfig::Modular(m)
             if m.operation != Operation::Subtract

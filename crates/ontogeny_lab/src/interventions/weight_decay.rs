@@ -2,10 +2,9 @@
 //!
 //! Published law: the delay is inversely proportional to it (arXiv:2603.13331, arXiv:2605.18845).
 
-use super::{Intervention, set};
+use super::{Change, Intervention, set};
 use ontogeny_core::{Curve, Schedule};
 use ontogeny_train::RunConfig;
-use serde_json::Value;
 
 const SOURCE: &str = "arXiv:2605.18845";
 
@@ -30,7 +29,7 @@ pub(super) const HALF: Intervention = Intervention {
     set: |c| times(c, 0.5),
 };
 
-fn times(config: &RunConfig, factor: f64) -> Option<Vec<(String, Value)>> {
+fn times(config: &RunConfig, factor: f64) -> Option<Change> {
     let (Schedule::Constant(v) | Schedule::Curve(Curve::Warmup { value: v, .. })) =
         config.optimizer.weight_decay
     else {

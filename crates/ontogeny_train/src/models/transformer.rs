@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// Sizes and options of the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent options of one architecture")]
 pub struct TransformerConfig {
     /// Layers.
     pub n_layers: usize,
@@ -203,7 +204,7 @@ struct Rows {
 }
 
 impl Transformer {
-    fn norm(&self, lane: &Lane<'_>, name: &str, on: bool, x: &Var<2>) -> Var<2> {
+    fn norm(lane: &Lane<'_>, name: &str, on: bool, x: &Var<2>) -> Var<2> {
         if !on {
             return x.clone();
         }
@@ -250,7 +251,7 @@ impl Transformer {
     /// The layer read at the last position only: `[n, d_model]`.
     fn last_position(&self, lane: &Lane<'_>, l: usize, rows: &Rows, n: usize, t: usize) -> Var<2> {
         let c = &self.config;
-        let x = self.norm(lane, &format!("blocks.{l}.norm1"), c.norm == Norm::Pre, &rows.h);
+        let x = Self::norm(lane, &format!("blocks.{l}.norm1"), c.norm == Norm::Pre, &rows.h);
         let (k, v) = (self.project(lane, l, "k", &x), self.project(lane, l, "v", &x));
         let all: Vec<u32> = rows.idx.clone().unwrap_or_else(|| (0..(n * t) as u32).collect());
         let last: Vec<u32> = all.iter().skip(t - 1).step_by(t).copied().collect();
@@ -265,7 +266,7 @@ impl Transformer {
 
     fn attend(&self, lane: &Lane<'_>, l: usize, h: &Var<2>, t: usize, taps: &mut Taps) -> Var<2> {
         let c = &self.config;
-        let x = self.norm(lane, &format!("blocks.{l}.norm1"), c.norm == Norm::Pre, h);
+        let x = Self::norm(lane, &format!("blocks.{l}.norm1"), c.norm == Norm::Pre, h);
         let [q, k, v] = ["q", "k", "v"].map(|part| self.project(lane, l, part, &x));
         let relative = (c.positions == Positions::Relative)
             .then(|| lane.param(&format!("blocks.{l}.attn.relative")));
@@ -285,7 +286,7 @@ impl Transformer {
         }
         let at = |s: &str| format!("blocks.{l}.{s}");
         let bias = |s: &str| c.mlp_biases.then(|| lane.param::<1>(&at(s)));
-        let x = self.norm(lane, &at("norm2"), c.norm == Norm::Pre, &h);
+        let x = Self::norm(lane, &at("norm2"), c.norm == Norm::Pre, &h);
         let post =
             c.activation.of_linear(&x, &lane.param(&at("mlp.w_in")), bias("mlp.b_in").as_ref());
         let post = taps.pass(&at("mlp.post"), post);
@@ -318,7 +319,7 @@ impl Network for Transformer {
         if !self.every_position && !last_only {
             h = h.at_position(t - 1, t);
         }
-        let h = taps.pass("final", self.norm(lane, "final_norm", c.norm != Norm::None, &h));
+        let h = taps.pass("final", Self::norm(lane, "final_norm", c.norm != Norm::None, &h));
         if c.tied_embeddings {
             h.matmul_transposed(&lane.param("embed.tokens"))
         } else {

@@ -105,7 +105,7 @@ impl ModularConfig {
         TaskShape { input, n_classes: p, every_position: false }
     }
 
-    fn answer(&self, a: u32, b: u32, labels: &Philox) -> u32 {
+    fn answer(&self, a: u32, b: u32, labels: Philox) -> u32 {
         let p = self.p;
         match (self.labels, self.operation) {
             (Labels::Random, _) => labels.at(0).below(u64::from(a * p + b), u64::from(p)) as u32,
@@ -161,7 +161,7 @@ impl ModularConfig {
                 ids: pairs.iter().flat_map(|&i| [i / p, i % p, p]).collect(),
                 n_ctx: 3,
             },
-            targets: pairs.iter().map(|&i| self.answer(i / p, i % p, &labels)).collect(),
+            targets: pairs.iter().map(|&i| self.answer(i / p, i % p, labels)).collect(),
         };
         let grid = EvalSet {
             name: "grid",

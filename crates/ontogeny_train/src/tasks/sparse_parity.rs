@@ -237,7 +237,7 @@ mod tests {
         let config = SparseParityConfig::zipf(0.6);
         let task = config.build(1);
         let p = config.probabilities();
-        let mut met = vec![0u32; 16];
+        let mut met = [0u32; 16];
         let mut ones = 0;
         for step in 0..20 {
             let batch = task.batch(step);

@@ -468,7 +468,7 @@ fn checks(
         share(
             grokked
                 .iter()
-                .filter_map(|r| Some(g.reached(r).is_some_and(|t| Some(t) < r.time("T_50"))))
+                .map(|r| g.reached(r).is_some_and(|t| Some(t) < r.time("T_50")))
                 .collect(),
         )
     });

@@ -23,8 +23,11 @@ pub(super) struct Outcome<'a> {
     /// Half-width of the seed band of `ln T_grok` at fixed cell.
     pub band: Option<f64>,
     /// Per intervention and point: names, the effect on `ln T_grok`, and the median claim per theory.
-    pub effects: Vec<(String, String, Effect, Vec<(String, f64)>)>,
+    pub effects: Vec<(String, String, Effect, Claims)>,
 }
+
+/// Theory and the median of what it claimed.
+pub(super) type Claims = Vec<(String, f64)>;
 
 /// In the order of the report.
 const CHANGES: [&str; 6] = ["wd_off", "wd_x2", "wd_half", "swap_augment", "grokfast", "placebo"];

@@ -57,7 +57,7 @@ impl Sizes {
             n_fit: 3,
             n_test: 2,
             n_transport: 2,
-            n_forked: 3,
+            n_forked: 2,
             n_control: 1,
             n_design: 5,
             chunk_examples: 192,
@@ -179,12 +179,11 @@ impl Sizes {
             level,
             persistence: 3,
         };
-        use Direction::{Falling, Rising};
         vec![
-            rule("T_mem", "train.accuracy", Rising, 0.99),
-            rule("T_50", "test_mirror_out.accuracy", Rising, 0.5),
-            rule("T_grok", "test_mirror_out.accuracy", Rising, 0.95),
-            rule("T_R", "restricted.all.loss", Falling, 0.5 * f64::from(self.p).ln()),
+            rule("T_mem", "train.accuracy", Direction::Rising, 0.99),
+            rule("T_50", "test_mirror_out.accuracy", Direction::Rising, 0.5),
+            rule("T_grok", "test_mirror_out.accuracy", Direction::Rising, 0.95),
+            rule("T_R", "restricted.all.loss", Direction::Falling, 0.5 * f64::from(self.p).ln()),
         ]
     }
 }

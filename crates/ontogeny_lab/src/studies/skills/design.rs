@@ -123,10 +123,10 @@ fn plan(
     deadlines: &[f64],
 ) -> RunPlan {
     let mut config = sizes.config(Mixture::Weights { weights });
-    // Nothing after the last deadline can change the verdict.
+    // Far enough to see when the last skill comes, and not for ever after a mixture that starves one.
     let last = deadlines.iter().copied().fold(0.0, f64::max);
     let every = sizes.probe_every;
-    config.horizon = ((last as u64 / every + 4) * every).min(sizes.horizon);
+    config.horizon = ((3.0 * last) as u64 / every * every).min(sizes.horizon);
     let events = (1..=sizes.n_tasks).map(event).collect();
     let stop = StopRule::After { events, extra: 0 };
     RunPlan { stop, ..super::plan(ctx, sizes, role, "designed", config, seed) }

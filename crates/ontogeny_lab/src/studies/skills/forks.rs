@@ -20,8 +20,6 @@ pub(super) struct Outcome<'a> {
     pub forked: Vec<Forked<'a>>,
     /// Readings at which control replays were compared with their parents, all equal.
     pub n_verified: usize,
-    /// The late task that is reweighted, from 1.
-    pub late: usize,
     /// Per intervention: name, what its outcome is, the effect on `ln T`, and the prediction of the theory
     /// with the most to say (median over parents).
     pub effects: Vec<(String, String, Effect, Option<f64>)>,
@@ -97,7 +95,7 @@ pub(super) fn run<'a>(
         };
         effects.push((name, what, effect, predicted));
     }
-    Ok(Outcome { forked, n_verified, late, effects })
+    Ok(Outcome { forked, n_verified, effects })
 }
 
 fn fork_step(parent: &RunRecord) -> Option<Step> {
@@ -140,7 +138,6 @@ fn outcome(record: &RunRecord, intervention: &str, late: usize, sizes: &Sizes) -
             None => t,
             Some(l) => match (l.mid(), t.mid()) {
                 (Some(a), Some(b)) if a >= b => l,
-                (Some(_), Some(_)) => t,
                 (None, _) => l,
                 _ => t,
             },
