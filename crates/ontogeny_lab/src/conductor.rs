@@ -360,7 +360,8 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// One update; its numbers belong to the step before it.
+    /// One update. Its numbers are kept at the step it makes: that is when they are known, and a prefix cut
+    /// there is the same whether the run goes on or not.
     fn update(&mut self, step: Step, every: u64) -> Result<Option<StopReason>, LabError> {
         let start = self.conductor.clock.unix_secs();
         let update = match self.trainer.update() {
@@ -375,14 +376,15 @@ impl<'a> Running<'a> {
         self.train_secs += secs;
         self.trainer.add_wall_secs(secs);
         self.last_loss = update.loss;
+        let made = step.next();
         let mut rows = vec![("batch.loss", "nats", update.loss)];
-        if step.0.is_multiple_of(every) {
+        if made.0.is_multiple_of(every) {
             rows.extend([("batch.accuracy", "1", update.accuracy), ("lr", "1", update.lr)]);
             if update.update_cosine.is_finite() {
                 rows.push(("update.cosine", "1", update.update_cosine));
             }
         }
-        self.keep(step, &rows).map(|()| None)
+        self.keep(made, &rows).map(|()| None)
     }
 
     /// Lets the probes look at the weights of `step`.

@@ -115,11 +115,18 @@ fn reference<'a>(e: &'a Evidence<'_>) -> Vec<&'a RunRecord> {
     e.fit.iter().chain(e.test).filter(|r| r.manifest.cell == cell).collect()
 }
 
-/// `ln (T_grok - T_mem)` against `ln weight_decay` at the smallest fraction's reference, over all runs.
-fn delay_law(e: &Evidence<'_>) -> Option<SlopeFit> {
-    let (x, y): (Vec<f64>, Vec<f64>) =
-        delays(e, e.sizes.fractions[0]).into_iter().map(|(w, d)| (w.ln(), d.ln())).unzip();
-    ols(&x, &y, 0.95)
+/// `ln (T_grok - T_mem)` against `ln weight_decay`, at the data fraction where most runs grokked.
+struct Delay {
+    fraction: f64,
+    line: SlopeFit,
+}
+
+fn delay_law(e: &Evidence<'_>) -> Option<Delay> {
+    let fractions = e.sizes.fractions.iter().copied();
+    let fraction = fractions.max_by_key(|f| delays(e, *f).len())?;
+    let points = delays(e, fraction).into_iter().map(|(w, d)| (w.ln(), d.ln()));
+    let (x, y): (Vec<f64>, Vec<f64>) = points.unzip();
+    Some(Delay { fraction, line: ols(&x, &y, 0.95)? })
 }
 
 fn delays(e: &Evidence<'_>, fraction: f64) -> Vec<(f64, f64)> {
@@ -131,7 +138,7 @@ fn delays(e: &Evidence<'_>, fraction: f64) -> Vec<(f64, f64)> {
     e.fit.iter().chain(e.test).filter(|r| r.manifest.cell.ends_with(&cell)).filter_map(of).collect()
 }
 
-fn observe(ctx: &StudyContext<'_>, e: &Evidence<'_>, delay: Option<&SlopeFit>) -> Vec<Block> {
+fn observe(ctx: &StudyContext<'_>, e: &Evidence<'_>, delay: Option<&Delay>) -> Vec<Block> {
     let runs = reference(e);
     let example = e.test.iter().find(|r| r.time("T_grok").is_some()).unwrap_or(&e.test[0]);
     let shared = shortest(&runs);
@@ -224,7 +231,7 @@ fn observe(ctx: &StudyContext<'_>, e: &Evidence<'_>, delay: Option<&SlopeFit>) -
     let slope = delay.map_or(String::new(), |d| {
         format!(
             " At data fraction {} the log-log slope is {:+.2} [{:+.2}, {:+.2}]; the published law says -1.",
-            e.sizes.fractions[0], d.slope, d.interval.0, d.interval.1
+            d.fraction, d.line.slope, d.line.interval.0, d.line.interval.1
         )
     });
     blocks.push(Block::Figure(Figure {
@@ -383,18 +390,14 @@ fn design(e: &Evidence<'_>) -> Table {
     }
 }
 
-fn headline(
-    e: &Evidence<'_>,
-    scores: &[scoreboard::Line],
-    delay: Option<&SlopeFit>,
-) -> Vec<String> {
+fn headline(e: &Evidence<'_>, scores: &[scoreboard::Line], delay: Option<&Delay>) -> Vec<String> {
     let mut says = Vec::new();
     let grokked = e.fit.iter().chain(e.test).filter(|r| r.time("T_grok").is_some()).count();
     let n = e.fit.len() + e.test.len();
     let slope = delay.map_or(String::new(), |d| {
         format!(
-            " The delay falls with weight decay, log-log slope {:+.2} [{:+.2}, {:+.2}].",
-            d.slope, d.interval.0, d.interval.1
+            " Delay against weight decay: log-log slope {:+.2} [{:+.2}, {:+.2}].",
+            d.line.slope, d.line.interval.0, d.line.interval.1
         )
     });
     says.push(format!(
@@ -447,7 +450,7 @@ fn checks(
     e: &Evidence<'_>,
     scores: &[scoreboard::Line],
     gini: Option<GiniLevel>,
-    delay: Option<&SlopeFit>,
+    delay: Option<&Delay>,
 ) -> Vec<[String; 3]> {
     let triggered = e.control.iter().filter(|r| r.time("T_grok").is_some()).count() as f64;
     let gini_triggered =
@@ -504,7 +507,7 @@ fn checks(
         }),
         check_row(
             "delay falls with weight decay (log-log slope below 0)",
-            delay.map(|d| d.interval.1),
+            delay.map(|d| d.line.interval.1),
             |hi| hi < 0.0,
         ),
         check_row("variation of V at T_grok over seeds, at most .15", Some(sd / mean), |v| {
