@@ -24,7 +24,9 @@ pub(crate) fn whole(store: &Store, run: &RunId) -> Result<RunRecord, StoreError>
 fn joined(parent: &RunRecord, own: RunRecord, step: u64) -> RunRecord {
     let mut series: BTreeMap<String, Series> = parent.series.clone();
     for s in series.values_mut() {
-        s.points.retain(|p| p.step.0 < step);
+        // The state at the fork is the parent's; where the fork read it too, its own reading counts.
+        let first = own.series.get(&s.name).and_then(|s| s.points.first());
+        s.points.retain(|p| p.step.0 <= step && first.is_none_or(|f| p.step < f.step));
     }
     series.retain(|_, s| !s.points.is_empty());
     for (name, s) in own.series {

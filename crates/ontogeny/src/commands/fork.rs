@@ -72,7 +72,8 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let conductor = Conductor { store: &store, ledger: &ledger, clock: &CLOCK, watch: &follower };
     let made = make(&conductor, &plan, step, &parent);
     follower.clear();
-    let (n_verified, records) = made.with_context(|| format!("cannot fork {}", args.at))?;
+    let (n_verified, records) =
+        made.with_context(|| format!("fork {} is not finished", plan.id))?;
 
     let comparison = Comparison::new(&records);
     if face.json {

@@ -21,7 +21,7 @@ impl Bars {
     pub(super) fn stage(&mut self, tally: &Tally) {
         self.clear();
         let bar = self.screen.add(ProgressBar::new(tally.total.max(1)));
-        bar.set_style(style("{prefix} {wide_bar} {percent:>3}%  {msg}"));
+        bar.set_style(style("{prefix} [{wide_bar}] {percent:>3}%  {msg}"));
         bar.set_prefix(tally.stage.clone());
         // The clock of the bar goes on while a long evaluation shows no progress.
         bar.enable_steady_tick(Duration::from_millis(500));

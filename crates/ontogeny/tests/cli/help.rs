@@ -46,7 +46,7 @@ fn help_lists_commands_and_exit_codes() {
       0    done
       1    internal failure
       2    usage or configuration: an unknown name, a bad key or value, a step that does not exist
-      3    data that cannot be trusted: a damaged file, a broken ledger, a run that differs when repeated
+      3    data that cannot be trusted: damaged file, broken ledger, run that differs when repeated
       4    the store cannot be used: none there, not ours, newer, locked, read-only, full
       130  interrupted; everything is saved and the same command goes on from there
 

@@ -8,8 +8,8 @@ use std::fs;
 fn runs_are_listed() {
     assert_snapshot!(Sandbox::with_runs().run("runs ls").ok(), @r"
     run      study  role  cell   seed  step   status  events
-    tiny.s0  tiny   fit   wd0.1     0  60/60  done    T_start 0, T_learn >50
-    tiny.s1  tiny   fit   wd0.1     1  60/60  done    T_start 0, T_learn >50
+    tiny.s0  tiny   fit   wd0.1     0  60/60  done    T_start 0, T_learn >60
+    tiny.s1  tiny   fit   wd0.1     1  60/60  done    T_start 0, T_learn >60
 
     2 runs
     ");
@@ -68,7 +68,7 @@ fn a_run_is_shown_with_its_configuration_series_checkpoints_and_forks() {
 fn series_are_listed_and_printed() {
     let sandbox = Sandbox::with_runs();
     let list = sandbox.run("series tiny.s0").ok();
-    assert!(list.contains("batch.loss") && list.contains("0 to 59"), "{list}");
+    assert!(list.contains("batch.loss") && list.contains("0 to 60"), "{list}");
     assert!(list.contains("skill.losses") && list.contains("[4]"), "{list}");
     let text = sandbox.run("series tiny.s0 lr batch.loss --from 10 --to 30 --every 10").ok();
     let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();

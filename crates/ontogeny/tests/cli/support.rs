@@ -145,8 +145,8 @@ pub(crate) fn plan(seed: u64) -> RunPlan {
         seeds: Seeds::all(seed),
         fork: None,
         rules: vec![
-            rule("T_start", "batch.loss", Direction::Falling, 10.0),
-            rule("T_learn", "batch.accuracy", Direction::Rising, 0.999),
+            rule("T_start", "skills.loss", Direction::Falling, 10.0),
+            rule("T_learn", "skills.accuracy", Direction::Rising, 0.999),
         ],
         stop: StopRule::Horizon,
     }
