@@ -74,15 +74,24 @@ fn line(theory: &str, cutoff: &str, here: &[&Scored<'_>]) -> Line {
     let scores: Vec<f64> = spoken.iter().map(|(_, s)| *s).collect();
     // The unit of resampling is the run: its records are not independent of each other.
     let runs: Vec<String> = spoken.iter().map(|(r, _)| r.forecast.run.to_string()).collect();
+    // Where the theory is silent throughout, the baselines stand alone.
+    let beside: Vec<&Scored<'_>> = if spoken.is_empty() {
+        counted.iter().map(|r| **r).collect()
+    } else {
+        spoken.iter().map(|(r, _)| ***r).collect()
+    };
     let mut columns: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (r, _) in &spoken {
+    for r in &beside {
         for (name, s) in &r.score.baselines {
             columns.entry(name).or_default().push(*s);
         }
     }
-    columns.retain(|_, v| v.len() == scores.len());
+    columns.retain(|_, v| v.len() == beside.len());
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-    let best = columns.iter().min_by(|a, b| mean(a.1).total_cmp(&mean(b.1)));
+    let best = columns
+        .iter()
+        .filter(|_| !spoken.is_empty())
+        .min_by(|a, b| mean(a.1).total_cmp(&mean(b.1)));
     let best = best.and_then(|(name, b)| {
         let s = skill(&scores, b, &runs, 1)?;
         Some(((*name).to_owned(), s.value, s.lo, s.hi))

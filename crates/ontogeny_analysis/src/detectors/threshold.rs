@@ -11,7 +11,7 @@ use ontogeny_core::{Censoring, Direction, Event, RunId, Series, Step, ThresholdR
 pub(crate) const SPEC: DetectorSpec = DetectorSpec {
     name: "threshold",
     summary: "First passage of a level that holds for w probes; interval-censored by the probe spacing.",
-    source: "Ontogeny science notes, section 0 (Event)",
+    source: "docs/protocol.md, section 0",
 };
 
 /// Whether a value is on the far side of the level. NaN never is.

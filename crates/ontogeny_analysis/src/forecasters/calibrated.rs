@@ -6,7 +6,7 @@
 //! factor. (2) Verdict: unless the theory's score is better than that of the best baseline beside it, by a
 //! paired one-sided test over runs, it has nothing to say and says so. Below `min_runs` neither is possible:
 //! forecasts pass unchanged and the verdict is "unjudged". Runs of a cell or axis never seen void the
-//! guarantee. Source: Vovk et al. 2005; Barber et al. 2021 (jackknife+); capabilities section 4.
+//! guarantee. Source: Vovk et al. 2005; Barber et al. 2021 (jackknife+); docs/protocol.md section 4.
 
 use super::landmark::{Answer, Landmark, answer, landmarks};
 use super::{Fitted, NotFitted, Query, Theory, TheoryEntry, TrainingRun};

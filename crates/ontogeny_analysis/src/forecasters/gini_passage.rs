@@ -2,7 +2,7 @@
 //!
 //! `logit G` over `ln t` (or `t`) is a line through the last part of the prefix; the event is due where it
 //! crosses a level frozen on the fit runs (the mean of `logit G` at their events). The spread is how far that
-//! crossing missed there. Source: capabilities section 1, theory ii; Nanda et al. 2023 (arXiv:2301.05217).
+//! crossing missed there. Source: docs/protocol.md section 1, theory ii; Nanda et al. 2023 (arXiv:2301.05217).
 
 use super::extrapolation::Passage;
 use super::landmark::{horizon, landmarks};
@@ -17,7 +17,7 @@ const SPEC: TheorySpec = TheorySpec {
     version: 1,
     n_params: 3,
     scope: "event times of runs with a series in (0, 1) that rises towards the event",
-    source: "capabilities section 1, theory ii; signal of arXiv:2301.05217",
+    source: "docs/protocol.md section 1, theory ii; signal of arXiv:2301.05217",
 };
 pub(crate) const ENTRY: TheoryEntry =
     TheoryEntry { spec: SPEC, build: || Box::new(GiniPassage::default()) };

@@ -2,7 +2,7 @@
 //!
 //! In modular addition a share of held-out pairs (a, b) has its mirror (b, a) in training. Runs that
 //! generalize early get those right thousands of steps before the rest. `ln T` on the log-odds of that
-//! accuracy at the cutoff and on the hyper-parameters. Source: capabilities section 1, theory vii.
+//! accuracy at the cutoff and on the hyper-parameters. Source: docs/protocol.md section 1, theory vii.
 
 use super::signals::{Link, Signal, SignalsAft};
 use super::{TheoryEntry, TheorySpec};
@@ -13,7 +13,7 @@ const SPEC: TheorySpec = TheorySpec {
     version: 1,
     n_params: 3,
     scope: "grokking times of commutative tasks split by ordered pairs",
-    source: "capabilities section 1, theory vii",
+    source: "docs/protocol.md section 1, theory vii",
 };
 pub(crate) const ENTRY: TheoryEntry =
     TheoryEntry { spec: SPEC, build: || Box::new(mirror_accuracy("test_mirror_in.accuracy")) };

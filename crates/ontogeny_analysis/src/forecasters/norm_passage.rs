@@ -2,7 +2,7 @@
 //!
 //! Weight decay shrinks `V = ‖θ‖²` at rate `2 κ η λ` from its value at memorization to the level `V*` at
 //! which the generalizing solution takes over. `V*` is the geometric mean of `V` at the event over fit runs;
-//! κ and its run-to-run spread are learned from their delays. Source: arXiv:2605.18845 (capabilities
+//! κ and its run-to-run spread are learned from their delays. Source: arXiv:2605.18845 (docs/protocol.md
 //! section 1, theory i).
 
 use super::delay::{Base, DelayLaw, fit_delay, ln_feature};

@@ -3,7 +3,7 @@
 //! Least squares on `ln y` over the last nine tenths of the prefix (in steps), floor `c` and shift `d` by a
 //! refined grid, `a` and `b` by regression inside. The spread is how far the same fit missed in finished
 //! runs, or without any, the residual spread grown with the distance in `ln t`. Source: Domhan et al. 2015;
-//! capabilities section 4.
+//! docs/protocol.md section 4.
 
 use super::landmark::{landmarks, normal_about_zero, on_axis};
 use super::{Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun};

@@ -2,7 +2,7 @@
 //!
 //! A log-normal AFT with cure fraction (ridge) on the last value of each signal through its link, on the
 //! slope of some of them in `ln t`, on `ln t0`, and on every hyper-parameter that varies. Source:
-//! capabilities section 1, theory v (features P1 to P5).
+//! docs/protocol.md section 1, theory v (features P1 to P5).
 
 use super::hparams::Encoding;
 use super::landmark::{horizon, landmarks};
@@ -18,7 +18,7 @@ pub(crate) const SPEC: TheorySpec = TheorySpec {
     version: 1,
     n_params: 12,
     scope: "event times of runs with the standard grokking probes",
-    source: "capabilities section 1, theory v: AFT with cure fraction on P1-P5 at the cutoff",
+    source: "docs/protocol.md section 1, theory v: AFT with cure fraction on P1-P5 at the cutoff",
 };
 pub(crate) const ENTRY: TheoryEntry =
     TheoryEntry { spec: SPEC, build: || Box::new(SignalsAft::default()) };

@@ -1,4 +1,4 @@
-//! The scorecard's own acceptance tests (capabilities section 8.5).
+//! The scorecard's own acceptance tests (docs/protocol.md section 8.5).
 
 use super::studies::{Character, Law, PROPERTY, Study, THEORY};
 use super::{Programme, Scorecard, ScorecardError, scorecard, subjects};

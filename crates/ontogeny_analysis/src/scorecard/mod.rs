@@ -3,7 +3,7 @@
 //! Everything is computed from sealed ledger entries and from [`Provenance`], which whoever keeps the runs
 //! fills in; nothing is typed in by hand. Three levels are gates: predict, intervene, design; a score never
 //! averages them. A broken ledger is refused (law 5), a post hoc record is shown and never scored (law 4),
-//! and the baselines stand beside every score (law 6). Source: capabilities section 8, after Biderman et al.
+//! and the baselines stand beside every score (law 6). Source: docs/protocol.md section 8, after Biderman et al.
 //! 2026 (arXiv:2606.06533).
 
 #[cfg(test)]

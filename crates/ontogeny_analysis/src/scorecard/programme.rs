@@ -1,7 +1,7 @@
 //! Parsimony and progress over versions: is the theory gaining content or collecting excuses?
 //!
 //! Patches are notes in the ledger about the theory whose text starts with `patch`; a new version after a
-//! failure counts as one even without a note. Source: Lakatos, in the form of capabilities section 8.1 (14,
+//! failure counts as one even without a note. Source: Lakatos, in the form of docs/protocol.md section 8.1 (14,
 //! 15).
 
 use super::Computed;

@@ -2,7 +2,7 @@
 //!
 //! `IBS = 1/ln(H/t0) ∫_{ln t0}^{ln H} (F(e^u) - 1{T <= e^u})² du`, in [0, 1]. An interval-censored `T` is
 //! averaged over `ln T` uniform in `[ln lo, ln hi]`. With administrative censoring at a known `H` no
-//! weighting is needed. Source: Graf et al. 1999; capabilities section 0.
+//! weighting is needed. Source: Graf et al. 1999; docs/protocol.md section 0.
 
 use crate::distribution::{Cdf, Support};
 use crate::survival::Lifetime;

@@ -4,7 +4,7 @@
 //! `logit π = γ·x`. An event in `(lo, hi]` contributes `(1-π)(Φ(b) - Φ(a))`, a censored run
 //! `π + (1-π)(1 - Φ(c))`. Penalized maximum likelihood by BFGS with analytic gradient: coefficients on
 //! standardized features have normal priors, `ln σ` a wide one, and the cure share Jeffreys' prior, so a
-//! handful of runs gives a finite answer. Source: Farewell 1982 (mixture cure); capabilities section 5.
+//! handful of runs gives a finite answer. Source: Farewell 1982 (mixture cure); docs/protocol.md section 5.
 
 use super::Lifetime;
 use crate::distribution::log_normal_with_cure;

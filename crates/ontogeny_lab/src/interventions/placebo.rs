@@ -6,7 +6,7 @@ use ontogeny_train::RunConfig;
 pub(super) const SPEC: Intervention = Intervention {
     name: "placebo",
     summary: "other checkpoint cadence: must do nothing",
-    source: "capability protocol, section 1",
+    source: "docs/protocol.md, section 1",
     set: apply,
 };
 

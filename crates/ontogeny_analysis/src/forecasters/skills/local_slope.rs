@@ -9,7 +9,7 @@ const SPEC: TheorySpec = TheorySpec {
     version: 1,
     n_params: 2,
     scope: "times of later skills, from at least three learned ones",
-    source: "baseline of capabilities section 3B",
+    source: "baseline of docs/protocol.md section 3B",
 };
 pub(crate) const ENTRY: TheoryEntry =
     TheoryEntry { spec: SPEC, build: || Box::new(LocalSlope::default()) };

@@ -4,7 +4,7 @@
 //! learned from finished runs: their errors on later skills, as `sd² = s0² + s1² x²` in the distance
 //! `x = |ln P_k - ln P_last|`; without runs, from the learned skills themselves with `s1` = .2 per unit of
 //! `ln P`. Source: Michaud et al. 2023 (arXiv:2303.13506); Nam et al. 2024 (arXiv:2404.17563);
-//! capabilities section 3B.
+//! docs/protocol.md section 3B.
 
 mod local_slope;
 mod pooled_slope;

@@ -14,7 +14,7 @@ const SPEC: TheorySpec = TheorySpec {
     version: 1,
     n_params: 4,
     scope: "times of later skills, in runs like those fitted on",
-    source: "capabilities section 3B: slope and steepening are properties of the optimizer, height of the run",
+    source: "docs/protocol.md section 3B: slope and steepening are properties of the optimizer, height of the run",
 };
 pub(crate) const ENTRY: TheoryEntry =
     TheoryEntry { spec: SPEC, build: || Box::new(PooledSlope::default()) };

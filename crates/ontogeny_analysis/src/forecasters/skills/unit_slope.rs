@@ -8,7 +8,7 @@ const SPEC: TheorySpec = TheorySpec {
     version: 1,
     n_params: 0,
     scope: "times of later skills, from one learned skill",
-    source: "baseline of capabilities section 3B: \"-1 slope from the last learned\"",
+    source: "baseline of docs/protocol.md section 3B: \"-1 slope from the last learned\"",
 };
 pub(crate) const ENTRY: TheoryEntry =
     TheoryEntry { spec: SPEC, build: || Box::new(UnitSlope::default()) };

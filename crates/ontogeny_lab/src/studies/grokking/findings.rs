@@ -29,6 +29,14 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
     let checks = checks(e, &scores, gini, delay.as_ref());
     let mut all: Vec<&RunRecord> = e.test.iter().chain(e.transport).chain(e.control).collect();
     all.extend(e.forks.forked.iter().map(|f| &f.record));
+    // The cutoff at which most was said; the earliest if nothing was.
+    let said = |c: &&String| scores.iter().filter(|l| &l.cutoff == *c).map(|l| l.n).sum::<usize>();
+    let shown = cutoffs.iter().rev().max_by_key(said).cloned().unwrap_or_default();
+    let mut theories: Vec<&str> =
+        scores.iter().filter(|l| l.cutoff == shown && l.n > 0).map(|l| l.theory.as_str()).collect();
+    if theories.is_empty() {
+        theories = vec!["mirror-accuracy", "norm-passage", "signals-aft"];
+    }
     let mut predict = vec![
         Block::Table(scoreboard::table(
             "Forecasts of T_grok (held-out pairs whose mirror is held out too, accuracy .95): integrated Brier score \
@@ -37,17 +45,11 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
         )),
         Block::Figure(Figure {
             name: "forecasts".into(),
-            caption: "Forecasts sealed at twice T_mem, with what happened.".into(),
+            caption: format!("Forecasts sealed at {shown}, with what happened."),
             body: FigureBody::Fans {
                 x_label: "step at which it groks".into(),
                 x_log: true,
-                fans: fans(
-                    &records,
-                    FAMILY,
-                    "2 T_mem",
-                    &["mirror-accuracy", "norm-passage", "signals-aft"],
-                    8,
-                ),
+                fans: fans(&records, FAMILY, &shown, &theories, 8),
             },
         }),
     ];
@@ -404,21 +406,29 @@ fn headline(e: &Evidence<'_>, scores: &[scoreboard::Line], delay: Option<&Delay>
         "{grokked} of {n} runs of the grid grokked within {} steps.{slope}",
         e.sizes.horizon
     ));
-    let early: Vec<&scoreboard::Line> =
-        scores.iter().filter(|l| l.cutoff == "2 T_mem" && l.best.is_some()).collect();
-    let best = early.iter().max_by(|a, b| {
-        let skill = |l: &scoreboard::Line| l.best.as_ref().map_or(f64::MIN, |b| b.1);
-        skill(a).total_cmp(&skill(b))
-    });
-    match best.and_then(|l| Some((l, l.best.as_ref()?))) {
-        Some((l, (name, s, lo, hi))) => says.push(format!(
-            "At twice T_mem, {} is the best theory on the test runs: skill {s:+.2} [{lo:+.2}, {hi:+.2}] against the \
-             best baseline ({name}), n = {}{}.",
-            l.theory,
-            l.n,
-            if *lo > 0.0 { "" } else { "; not distinguishable from it" }
-        )),
-        None => says.push("At twice T_mem no theory had anything to say that the fit runs supported: not predictable.".into()),
+    let spoken: Vec<&scoreboard::Line> = scores.iter().filter(|l| l.best.is_some()).collect();
+    let silent: Vec<String> = (CUTOFFS.iter())
+        .map(|m| format!("{m} T_mem"))
+        .filter(|c| !spoken.iter().any(|l| &l.cutoff == c))
+        .collect();
+    if !silent.is_empty() {
+        says.push(format!(
+            "At {} no theory beat its baselines on the fit runs, so none spoke: not predictable.",
+            silent.join(", ")
+        ));
+    }
+    for l in &spoken {
+        if let Some((name, s, lo, hi)) = &l.best {
+            says.push(format!(
+                "At {}, {} has skill {s:+.2} [{lo:+.2}, {hi:+.2}] on the test runs against the best baseline \
+                 ({name}), n = {}, {:.1} doublings ahead{}.",
+                l.cutoff,
+                l.theory,
+                l.n,
+                l.lead,
+                if *lo > 0.0 { "" } else { "; not distinguishable from it" }
+            ));
+        }
     }
     for (name, point, effect, _) in &e.forks.effects {
         if point == "T_mem"
