@@ -52,10 +52,11 @@ fn elementwise<S: Real>(
     })
 }
 
+/// NaN stays NaN, so that a run that has lost its numbers is seen to have lost them.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn relu<S: Real>(y: &mut [S], x: &[S]) {
     for (y, x) in y.iter_mut().zip(x) {
-        *y = if *x > S::ZERO { *x } else { S::ZERO };
+        *y = if *x <= S::ZERO { S::ZERO } else { *x };
     }
 }
 
@@ -63,7 +64,7 @@ fn relu<S: Real>(y: &mut [S], x: &[S]) {
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn clip<S: Real>(y: &mut [S]) {
     for y in y {
-        *y = if *y > S::ZERO { *y } else { S::ZERO };
+        *y = if *y <= S::ZERO { S::ZERO } else { *y };
     }
 }
 

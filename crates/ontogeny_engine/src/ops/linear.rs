@@ -126,7 +126,7 @@ fn add_bias_relu<S: Real>(y: &mut [S], b: &[S]) {
     for row in y.chunks_exact_mut(b.len()) {
         for (y, b) in row.iter_mut().zip(b) {
             let sum = *y + *b;
-            *y = if sum > S::ZERO { sum } else { S::ZERO };
+            *y = if sum <= S::ZERO { S::ZERO } else { sum };
         }
     }
 }
