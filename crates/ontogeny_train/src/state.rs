@@ -112,13 +112,17 @@ impl TrainState {
     /// BLAKE3, in hexadecimal, over step, updates and the bit patterns of every tensor; wall time is left out.
     pub fn hash(&self) -> String {
         let mut h = blake3::Hasher::new();
+        let mut bytes = Vec::with_capacity(4096);
         h.update(&self.step.0.to_le_bytes());
         h.update(&self.optim.t.to_le_bytes());
         for (part, values) in self.parts() {
             h.update(part.as_bytes());
             h.update(&(values.len() as u64).to_le_bytes());
-            for v in values {
-                h.update(&v.to_bits().to_le_bytes());
+            // In blocks: the hash is made at every reading, and is slow by the word.
+            for block in values.chunks(1024) {
+                bytes.clear();
+                bytes.extend(block.iter().flat_map(|v| v.to_bits().to_le_bytes()));
+                h.update(&bytes);
             }
         }
         h.finalize().to_hex().to_string()
