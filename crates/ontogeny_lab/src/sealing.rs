@@ -2,6 +2,7 @@
 
 use crate::conductor::{Conductor, Live, Observer};
 use crate::{LabError, RunRecord};
+use ontogeny_analysis::distribution::difference;
 use ontogeny_analysis::forecasters::{
     BASELINES, CalibrationOptions, NamedFitted, NotFitted, Query, Theory, TrainingRun, Verdict,
     calibrate, fit_baselines, rivals,
@@ -268,19 +269,6 @@ fn observed(target: &Target, record: &RunRecord) -> Option<Observed> {
     }
 }
 
-/// A forecast of the paired effect of a fork, sealed before the fork is run.
-#[derive(Debug)]
-pub(crate) struct EffectClaim<'a> {
-    /// Who claims.
-    pub theory: &'a str,
-    /// The fitted theory that made it.
-    pub fitted: &'a dyn ontogeny_analysis::forecasters::Fitted,
-    /// The claim about `treated - control`.
-    pub predictive: Option<Predictive>,
-    /// What "no effect" and the other baselines claim.
-    pub baselines: Vec<(String, Predictive)>,
-}
-
 /// The fork that a claim is about.
 #[derive(Debug)]
 pub(crate) struct EffectTarget<'a> {
@@ -296,47 +284,56 @@ pub(crate) struct EffectTarget<'a> {
     pub outcome: &'a str,
     /// The parent's readings up to the fork.
     pub prefix: &'a Prefix,
-    /// The property.
-    pub property: &'a str,
 }
 
-/// Seals what `claim` says about `target`, unless the ledger has it; returns the forecast's name.
-pub(crate) fn seal_effect(
+/// Seals what every theory that answers `question` says about the effect of a fork, before the fork is run: the
+/// forecast of the parent's future under the changed features, less the forecast under its own.
+///
+/// `floor` is the least spread of a claim. Claims that the ledger has already are not entered again.
+pub(crate) fn seal_effects(
     conductor: Conductor<'_>,
     before: &Registered,
-    target: &EffectTarget<'_>,
-    claim: EffectClaim<'_>,
-) -> Result<Forecast, LabError> {
-    let step = target.prefix.cutoff();
-    let forecast = Forecast {
-        id: format!(
-            "{}/{}/{}/{}|{}@fork",
-            target.study, target.fork, claim.theory, target.outcome, target.intervention
-        ),
-        property: target.property.to_owned(),
-        theory: claim.fitted.theory_ref(),
-        run: target.fork.clone(),
-        cell: target.cell.to_owned(),
-        target: Target::ForkEffect {
-            intervention: target.intervention.to_owned(),
-            outcome: target.outcome.to_owned(),
-        },
-        cutoff: step,
-        cutoff_name: "fork".into(),
-        prefix_hash: target.prefix.hash().to_owned(),
-        sealed_at: step,
-        predictive: claim.predictive,
-        baselines: claim.baselines,
-        rule: ScoringRule::Crps,
-        acceptance: None,
-        family: format!("{}|effects", target.outcome),
-    };
-    if !before.forecasts.contains_key(&forecast.id) {
-        conductor
-            .ledger
-            .append(LedgerBody::Forecast(Box::new(forecast.clone())), conductor.clock)?;
+    question: &Question,
+    about: &EffectTarget<'_>,
+    (treated, control): (&Features, &Features),
+    baselines: &[(String, Predictive)],
+    floor: f64,
+) -> Result<Vec<Forecast>, LabError> {
+    let (prefix, step) = (about.prefix, about.prefix.cutoff());
+    let mut sealed = Vec::new();
+    for (name, fitted) in &question.theories {
+        let (a, b) = (fitted.predict(prefix, treated), fitted.predict(prefix, control));
+        let forecast = Forecast {
+            id: format!(
+                "{}/{}/{name}/{}|{}@fork",
+                about.study, about.fork, about.outcome, about.intervention
+            ),
+            property: question.property.clone(),
+            theory: fitted.theory_ref(),
+            run: about.fork.clone(),
+            cell: about.cell.to_owned(),
+            target: Target::ForkEffect {
+                intervention: about.intervention.to_owned(),
+                outcome: about.outcome.to_owned(),
+            },
+            cutoff: step,
+            cutoff_name: "fork".into(),
+            prefix_hash: prefix.hash().to_owned(),
+            sealed_at: step,
+            // The same run with the same noise: most of the uncertainty is shared.
+            predictive: a.zip(b).map(|(a, b)| difference(&a, &b, 0.9, floor)),
+            baselines: baselines.to_vec(),
+            rule: ScoringRule::Crps,
+            acceptance: None,
+            family: format!("{}|effects", about.outcome),
+        };
+        if !before.forecasts.contains_key(&forecast.id) {
+            let body = LedgerBody::Forecast(Box::new(forecast.clone()));
+            conductor.ledger.append(body, conductor.clock)?;
+        }
+        sealed.push(forecast);
     }
-    Ok(forecast)
+    Ok(sealed)
 }
 
 /// Enters the observed effect of a fork and the score of a claim about it.

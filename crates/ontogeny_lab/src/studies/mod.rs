@@ -5,9 +5,11 @@
 mod grokking;
 mod skills;
 
-use crate::RunRecord;
-use crate::{Conductor, LabError};
-use ontogeny_core::{Block, Findings, LedgerBody, RunId, StudyId, Table, nearest};
+use crate::{Conductor, LabError, RunPlan, RunRecord, StopRule};
+use ontogeny_core::{
+    Block, Findings, LedgerBody, RunId, Seeds, StudyId, Table, ThresholdRule, nearest,
+};
+use ontogeny_train::RunConfig;
 use serde::{Deserialize, Serialize};
 
 /// How much is spent.
@@ -68,6 +70,29 @@ impl StudyContext<'_> {
         // Studies keep their names short; a name cut at 120 characters would still be legal.
         RunId::new(&safe[..safe.len().min(120)])
             .unwrap_or_else(|| unreachable!("made of legal characters"))
+    }
+}
+
+impl StudyContext<'_> {
+    /// A run of this study that starts at step 0.
+    pub(crate) fn plan(
+        &self,
+        (role, cell, seed): (&str, &str, u64),
+        config: RunConfig,
+        rules: Vec<ThresholdRule>,
+        stop: StopRule,
+    ) -> RunPlan {
+        RunPlan {
+            id: self.run_id(&format!("{role}.{cell}.{seed}")),
+            study: Some(self.id.clone()),
+            role: role.to_owned(),
+            cell: cell.to_owned(),
+            config,
+            seeds: Seeds::all(seed),
+            fork: None,
+            rules,
+            stop,
+        }
     }
 }
 

@@ -2,16 +2,16 @@
 
 use super::super::StudyContext;
 use super::sizes::{Sizes, features};
-use super::{PROPERTY, stop};
+use super::stop;
 use crate::interventions::intervention;
 use crate::paired::{Arm, Bench, Forked, effect_of, event_time, run_arms};
-use crate::sealing::{EffectClaim, EffectTarget, Question, Registered, seal_effect, settle_effect};
+use crate::sealing::{EffectTarget, Question, Registered, seal_effects, settle_effect};
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::distribution::{difference, median};
+use ontogeny_analysis::distribution::median;
 use ontogeny_analysis::effects::{
     Difference, Effect, NO_EFFECT, OBSERVATIONAL, Pair, no_effect, observational_effect, seed_band,
 };
-use ontogeny_core::{Forecast, Predictive, Step};
+use ontogeny_core::{Forecast, Step};
 use ontogeny_train::RunConfig;
 
 /// What the forks gave.
@@ -173,26 +173,13 @@ fn claim(
     if let Some(p) = observational_effect(&x, &y, delta, noise) {
         baselines.push((OBSERVATIONAL.to_owned(), p));
     }
-    let mut sealed = Vec::new();
-    for (name, fitted) in &question.theories {
-        let (a, b) = (fitted.predict(&prefix, &changed), fitted.predict(&prefix, &own));
-        let claim: Option<Predictive> = a.zip(b).map(|(a, b)| difference(&a, &b, 0.9, 0.1));
-        let about = EffectTarget {
-            study: ctx.id.as_str(),
-            fork: &arm.plan.id,
-            cell: &arm.plan.cell,
-            intervention: &arm.intervention,
-            outcome: "T_grok",
-            prefix: &prefix,
-            property: PROPERTY,
-        };
-        let claim = EffectClaim {
-            theory: name,
-            fitted: &**fitted,
-            predictive: claim,
-            baselines: baselines.clone(),
-        };
-        sealed.push(seal_effect(ctx.conductor, before, &about, claim)?);
-    }
-    Ok(sealed)
+    let about = EffectTarget {
+        study: ctx.id.as_str(),
+        fork: &arm.plan.id,
+        cell: &arm.plan.cell,
+        intervention: &arm.intervention,
+        outcome: "T_grok",
+        prefix: &prefix,
+    };
+    seal_effects(ctx.conductor, before, question, &about, (&changed, &own), &baselines, 0.1)
 }

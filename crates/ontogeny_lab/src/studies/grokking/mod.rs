@@ -19,7 +19,7 @@ use ontogeny_analysis::forecasters::{
     Cutoff, EtaLambda, GiniPassage, NormPassage, Query, SignalsAft, Theory, TrainingRun,
     mirror_accuracy,
 };
-use ontogeny_core::{Findings, Seeds, Step, Target};
+use ontogeny_core::{Findings, Step, Target};
 use ontogeny_train::RunConfig;
 use sizes::{CUTOFFS, Sizes, features};
 
@@ -121,17 +121,7 @@ fn plan(
     config: RunConfig,
     seed: u64,
 ) -> RunPlan {
-    RunPlan {
-        id: ctx.run_id(&format!("{role}.{cell}.{seed}")),
-        study: Some(ctx.id.clone()),
-        role: role.to_owned(),
-        cell: cell.to_owned(),
-        config,
-        seeds: Seeds::all(seed),
-        fork: None,
-        rules: sizes.rules(),
-        stop: stop(),
-    }
+    ctx.plan((role, cell, seed), config, sizes.rules(), stop())
 }
 
 /// `T_grok` at every cutoff, asked of every theory.

@@ -1,17 +1,17 @@
 //! Forks at the fourth skill: one late task more often and less often, all tasks alike, and nothing at all.
 
 use super::super::StudyContext;
+use super::TIMES;
 use super::sizes::{FIRST, Sizes, event, features};
-use super::{PROPERTY, TIMES};
 use crate::interventions::{boosted, intervention};
 use crate::paired::{Arm, Bench, Forked, effect_of, event_time, run_arms};
 use crate::plan::StopRule;
-use crate::sealing::{EffectClaim, EffectTarget, Question, Registered, seal_effect, settle_effect};
+use crate::sealing::{EffectTarget, Question, Registered, seal_effects, settle_effect};
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::distribution::{difference, median};
+use ontogeny_analysis::distribution::median;
 use ontogeny_analysis::effects::{Effect, NO_EFFECT, Reading, no_effect, seed_band};
 use ontogeny_analysis::survival::Lifetime;
-use ontogeny_core::{Forecast, Predictive, Step, Target};
+use ontogeny_core::{Forecast, Step, Target};
 use ontogeny_train::RunConfig;
 
 /// What the forks gave.
@@ -170,29 +170,16 @@ fn claim(
     }
     let prefix = parent.prefix(fork.step);
     let (treated, control) = (features(&arm.plan.config), features(&changes_undone(parent, arm)?));
-    let mut sealed = Vec::new();
-    for (name, fitted) in &question.theories {
-        let (a, b) = (fitted.predict(&prefix, &treated), fitted.predict(&prefix, &control));
-        // The same run with the same noise: most of the uncertainty is shared.
-        let claim: Option<Predictive> = a.zip(b).map(|(a, b)| difference(&a, &b, 0.9, 0.05));
-        let about = EffectTarget {
-            study: ctx.id.as_str(),
-            fork: &arm.plan.id,
-            cell: &arm.plan.cell,
-            intervention: &arm.intervention,
-            outcome: &target,
-            prefix: &prefix,
-            property: PROPERTY,
-        };
-        let claim = EffectClaim {
-            theory: name,
-            fitted: &**fitted,
-            predictive: claim,
-            baselines: vec![(NO_EFFECT.to_owned(), no_effect(0.15))],
-        };
-        sealed.push(seal_effect(ctx.conductor, before, &about, claim)?);
-    }
-    Ok(sealed)
+    let baselines = [(NO_EFFECT.to_owned(), no_effect(0.15))];
+    let about = EffectTarget {
+        study: ctx.id.as_str(),
+        fork: &arm.plan.id,
+        cell: &arm.plan.cell,
+        intervention: &arm.intervention,
+        outcome: &target,
+        prefix: &prefix,
+    };
+    seal_effects(ctx.conductor, before, question, &about, (&treated, &control), &baselines, 0.05)
 }
 
 /// The configuration of the parent.

@@ -20,7 +20,7 @@ use ontogeny_analysis::forecasters::{
     Theory, TrainingRun, UnitSlope,
 };
 use ontogeny_analysis::stats::{SlopeFit, ols};
-use ontogeny_core::{Findings, Seeds, Step, Target};
+use ontogeny_core::{Findings, Step, Target};
 use ontogeny_train::RunConfig;
 use sizes::{FIRST, Sizes, event, features, rates};
 
@@ -89,17 +89,7 @@ fn plan(
     config: RunConfig,
     seed: u64,
 ) -> RunPlan {
-    RunPlan {
-        id: ctx.run_id(&format!("{role}.{cell}.{seed}")),
-        study: Some(ctx.id.clone()),
-        role: role.to_owned(),
-        cell: cell.to_owned(),
-        config,
-        seeds: Seeds::all(seed),
-        fork: None,
-        rules: sizes.rules(),
-        stop: StopRule::Horizon,
-    }
+    ctx.plan((role, cell, seed), config, sizes.rules(), StopRule::Horizon)
 }
 
 /// Every later skill and the loss at three later steps, from each registered cutoff.
