@@ -147,6 +147,7 @@ pub(crate) struct Sealer<'a> {
     before: &'a Registered,
     asked: BTreeSet<usize>,
     sealed: Vec<Forecast>,
+    waiting: Vec<LedgerBody>,
 }
 
 impl<'a> Sealer<'a> {
@@ -157,10 +158,18 @@ impl<'a> Sealer<'a> {
         features: Features,
         before: &'a Registered,
     ) -> Self {
-        Self { conductor, questions, features, before, asked: BTreeSet::new(), sealed: Vec::new() }
+        Self {
+            conductor,
+            questions,
+            features,
+            before,
+            asked: BTreeSet::new(),
+            sealed: Vec::new(),
+            waiting: Vec::new(),
+        }
     }
 
-    fn ask(&mut self, question: &Question, live: &Live<'_>, cutoff: Step) -> Result<(), LabError> {
+    fn ask(&mut self, question: &Question, live: &Live<'_>, cutoff: Step) {
         let prefix = live.prefix(cutoff);
         let baselines: Vec<(String, Predictive)> = (question.baselines.iter())
             .filter_map(|(name, b)| Some((name.clone(), b.predict(&prefix, &self.features)?)))
@@ -185,12 +194,10 @@ impl<'a> Sealer<'a> {
                 family: question.family.clone(),
             };
             if !self.before.forecasts.contains_key(&forecast.id) {
-                let body = LedgerBody::Forecast(Box::new(forecast.clone()));
-                self.conductor.ledger.append(body, self.conductor.clock)?;
+                self.waiting.push(LedgerBody::Forecast(Box::new(forecast.clone())));
             }
             self.sealed.push(forecast);
         }
-        Ok(())
     }
 }
 
@@ -206,8 +213,12 @@ impl Observer for Sealer<'_> {
             };
             self.asked.insert(i);
             if !question.is_moot(live) {
-                self.ask(question, live, cutoff)?;
+                self.ask(question, live, cutoff);
             }
+        }
+        // One wait for the disk; training goes on only when all of them are sealed.
+        if !self.waiting.is_empty() {
+            self.conductor.ledger.append_all(self.waiting.drain(..), self.conductor.clock)?;
         }
         Ok(())
     }
@@ -217,35 +228,26 @@ impl Observer for Sealer<'_> {
         let mut all: BTreeMap<&str, &Forecast> = earlier.map(|f| (f.id.as_str(), f)).collect();
         all.extend(self.sealed.iter().map(|f| (f.id.as_str(), f)));
         let open = all.into_values().filter(|f| !self.before.scores.contains_key(&f.id));
-        for forecast in open {
-            settle(self.conductor, forecast, record, self.before)?;
-        }
+        let bodies = open.flat_map(|f| settle(f, record, self.before)).collect::<Vec<_>>();
+        self.conductor.ledger.append_all(bodies, self.conductor.clock)?;
         Ok(())
     }
 }
 
-/// Enters the outcome of a forecast and its score.
-fn settle(
-    conductor: Conductor<'_>,
-    forecast: &Forecast,
-    record: &RunRecord,
-    before: &Registered,
-) -> Result<(), LabError> {
-    let Some(observed) = observed(&forecast.target, record) else { return Ok(()) };
-    let ledger = conductor.ledger;
+/// The outcome of a forecast, unless it has been entered, and its score; nothing if the run cannot say.
+fn settle(forecast: &Forecast, record: &RunRecord, before: &Registered) -> Vec<LedgerBody> {
+    let Some(observed) = observed(&forecast.target, record) else { return Vec::new() };
+    let known = before.outcomes.get(&forecast.id);
     let known_at = record.manifest.step;
-    let outcome = if let Some(outcome) = before.outcomes.get(&forecast.id) {
-        outcome.clone()
-    } else {
-        let outcome = Outcome { forecast: forecast.id.clone(), observed, known_at };
-        ledger.append(LedgerBody::Outcome(outcome.clone()), conductor.clock)?;
-        outcome
-    };
+    let outcome =
+        known.cloned().unwrap_or(Outcome { forecast: forecast.id.clone(), observed, known_at });
     // The prefix is cut again from what the store kept; a forecast that read anything else is refused.
     let again: Prefix = record.prefix(forecast.cutoff);
-    let score = judge(forecast, &outcome, Some(again.hash()));
-    ledger.append(LedgerBody::Score(score), conductor.clock)?;
-    Ok(())
+    let score = LedgerBody::Score(judge(forecast, &outcome, Some(again.hash())));
+    match known {
+        Some(_) => vec![score],
+        None => vec![LedgerBody::Outcome(outcome), score],
+    }
 }
 
 /// What happened to a target, on its axis; `None` if the run cannot say.
@@ -327,12 +329,11 @@ pub(crate) fn seal_effects(
             acceptance: None,
             family: format!("{}|effects", about.outcome),
         };
-        if !before.forecasts.contains_key(&forecast.id) {
-            let body = LedgerBody::Forecast(Box::new(forecast.clone()));
-            conductor.ledger.append(body, conductor.clock)?;
-        }
         sealed.push(forecast);
     }
+    let new = sealed.iter().filter(|f| !before.forecasts.contains_key(&f.id));
+    let bodies: Vec<LedgerBody> = new.map(|f| LedgerBody::Forecast(Box::new(f.clone()))).collect();
+    conductor.ledger.append_all(bodies, conductor.clock)?;
     Ok(sealed)
 }
 

@@ -59,6 +59,19 @@ impl Ledger {
     /// changed or removed; nothing is appended to a broken chain. [`StoreError::Encode`] if `body` holds a NaN
     /// or an infinity, which a line of JSON could not give back.
     pub fn append(&self, body: LedgerBody, clock: &dyn Clock) -> Result<LedgerEntry, StoreError> {
+        let mut sealed = self.append_all([body], clock)?;
+        Ok(sealed.remove(0))
+    }
+
+    /// Seals several bodies in order behind the last entry, for the price of one wait for the disk.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); then none of them is sealed.
+    pub fn append_all(
+        &self,
+        bodies: impl IntoIterator<Item = LedgerBody>,
+        clock: &dyn Clock,
+    ) -> Result<Vec<LedgerEntry>, StoreError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         disk::create_dir(&self.dir)?;
         let _lock = lock::wait(&self.dir.join("lock"))?;
@@ -70,36 +83,44 @@ impl Ledger {
             .map_err(|e| StoreError::io("open", &path, e))?;
         self.catch_up(&mut seen)?;
         file.set_len(seen.bytes).map_err(|e| StoreError::io("cut the torn line of", &path, e))?;
-        let entry = LedgerEntry::seal(seen.last.as_ref(), clock.unix_secs(), body);
-        disk::check_readable(&path, &entry)?;
-        let mut line = serde_json::to_vec(&entry)
-            .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
-        line.push(b'\n');
-        let sealed = self.write_line(&mut file, &line, &entry);
+        let mut entries: Vec<LedgerEntry> = Vec::new();
+        let mut lines = Vec::new();
+        for body in bodies {
+            let last = entries.last().or(seen.last.as_ref());
+            let entry = LedgerEntry::seal(last, clock.unix_secs(), body);
+            disk::check_readable(&path, &entry)?;
+            serde_json::to_writer(&mut lines, &entry)
+                .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
+            lines.push(b'\n');
+            entries.push(entry);
+        }
+        let Some(last) = entries.last() else { return Ok(entries) };
+        let sealed = self.write_lines(&mut file, &lines, entries[0].seq == 0, last);
         if sealed.is_err() {
             // The caller may try again, and one claim must not stand twice. If this fails too, the next
-            // append finds a whole entry and keeps it, or a torn line and cuts it.
+            // append finds whole entries and keeps them, or a torn line and cuts it.
             let _ = file.set_len(seen.bytes);
         }
         sealed?;
-        seen.bytes += line.len() as u64;
-        seen.last = Some(entry.clone());
-        Ok(entry)
+        seen.bytes += lines.len() as u64;
+        seen.last = Some(last.clone());
+        Ok(entries)
     }
 
-    fn write_line(
+    fn write_lines(
         &self,
         file: &mut File,
-        line: &[u8],
-        entry: &LedgerEntry,
+        lines: &[u8],
+        is_first: bool,
+        last: &LedgerEntry,
     ) -> Result<(), StoreError> {
-        file.write_all(line)
+        file.write_all(lines)
             .and_then(|()| file.sync_all())
             .map_err(|e| StoreError::io("append to", &self.path(), e))?;
-        if entry.seq == 0 {
+        if is_first {
             disk::sync_dir(&self.dir)?;
         }
-        let head = Head { n_entries: entry.seq + 1, hash: entry.hash.clone() };
+        let head = Head { n_entries: last.seq + 1, hash: last.hash.clone() };
         disk::replace_json(&self.head_path(), &head)
     }
 

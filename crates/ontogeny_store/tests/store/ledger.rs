@@ -18,6 +18,20 @@ fn filled(n: usize) -> (tempfile::TempDir, Store) {
 }
 
 #[test]
+fn several_bodies_at_once_are_sealed_in_order_or_not_at_all() {
+    let (_dir, store) = filled(2);
+    let ledger = store.ledger();
+    let sealed = ledger.append_all(["2", "3", "4"].map(note), &FixedClock(1.0)).unwrap();
+    assert_eq!(sealed.iter().map(|e| e.seq).collect::<Vec<_>>(), [2, 3, 4]);
+    assert!(ledger.append_all([], &FixedClock(1.0)).unwrap().is_empty());
+    // A body that JSON could not give back refuses the whole batch.
+    assert!(ledger.append_all([note("5"), note("6")], &FixedClock(f64::NAN)).is_err());
+    assert_eq!(store.ledger().verify().unwrap(), 5);
+    assert_eq!(ledger.append(note("5"), &FixedClock(2.0)).unwrap().seq, 5);
+    assert_eq!(store.ledger().verify().unwrap(), 6);
+}
+
+#[test]
 fn many_writers_keep_one_chain() {
     let (dir, store) = scratch();
     std::thread::scope(|s| {
