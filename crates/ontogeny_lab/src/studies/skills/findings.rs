@@ -82,6 +82,11 @@ fn headline(
             l.n,
             l.cov80.map_or("–".into(), |c| format!("{c:.2}"))
         ));
+    } else {
+        says.push(
+            "No theory of skill times that the fit runs supported spoke on ten test records: not predictable."
+                .into(),
+        );
     }
     if let Some((l, (name, s, lo, hi))) = best(losses) {
         says.push(format!(
@@ -116,7 +121,9 @@ fn headline(
 
 fn best(all: &[scoreboard::Line]) -> Option<(&scoreboard::Line, scoreboard::Best)> {
     let of = |l: &'_ scoreboard::Line| l.best.clone();
-    let with: Vec<_> = all.iter().filter_map(|l| Some((l, of(l)?))).collect();
+    // Ten records at least: an interval over fewer says little, however narrow.
+    let enough = all.iter().filter(|l| l.n >= 10);
+    let with: Vec<_> = enough.filter_map(|l| Some((l, of(l)?))).collect();
     with.into_iter().max_by(|a, b| a.1.2.total_cmp(&b.1.2))
 }
 
