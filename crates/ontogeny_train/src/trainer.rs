@@ -1,7 +1,6 @@
 //! One optimizer update at a time.
 
 use crate::config::OptimizerName;
-use crate::models::ModelConfig;
 use crate::tasks::{Task, TaskShape};
 use crate::{RunConfig, TrainError, TrainState};
 use ontogeny_core::{Clocks, Schedule, Seeds, Step};
@@ -250,12 +249,5 @@ fn kind(config: &RunConfig, step: Step) -> OptimizerKind {
         OptimizerName::AdamW => OptimizerKind::AdamW,
         OptimizerName::Sgd if config.optimizer.beta1.at(step) > 0.0 => OptimizerKind::Momentum,
         OptimizerName::Sgd => OptimizerKind::Sgd,
-    }
-}
-
-impl ModelConfig {
-    /// Whether the probes of modular arithmetic can read this network: one block with an MLP.
-    pub fn is_single_block(&self) -> bool {
-        matches!(self, Self::Transformer(t) if t.n_layers == 1 && t.d_mlp > 0)
     }
 }
