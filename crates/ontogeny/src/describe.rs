@@ -94,7 +94,8 @@ mod tests {
     fn event(name: &str, when: Censoring) -> Event {
         let run = RunId::new("r").unwrap();
         let (series, detector) = ("s".to_owned(), "d".to_owned());
-        Event { run, name: name.into(), series, when, detector, evidence: 0.0 }
+        let known_at = when.seen_at().unwrap_or_default();
+        Event { run, name: name.into(), series, when, known_at, detector, evidence: 0.0 }
     }
 
     #[test]

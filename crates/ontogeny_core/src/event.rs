@@ -72,6 +72,9 @@ pub struct Event {
     pub series: String,
     /// When, or until when not.
     pub when: Censoring,
+    /// The step of the reading that decided: with persistence w the one that is w - 1 readings after the first
+    /// at the level; without an event the last one looked at. Nobody could say it earlier.
+    pub known_at: Step,
     /// The detector and its settings, e.g. `threshold(rising, 0.95, w=3)`.
     pub detector: String,
     /// The value that convinced the detector (at the first step of the event, or the last one looked at).

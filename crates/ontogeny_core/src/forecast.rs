@@ -70,6 +70,10 @@ pub struct TheoryRef {
     pub n_params: u32,
     /// The runs it was fitted on: scoring on any of them is refused.
     pub fitted_on: Vec<RunId>,
+    /// Share of the variance of the answers of these runs that the fit explains (R² of its medians); no credit
+    /// is given for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_fit: Option<f64>,
 }
 
 /// A sealed claim about the future of a run.

@@ -1,6 +1,6 @@
 //! The ledger: an append-only chain of claims, outcomes and judgements, each holding the hash of the one before.
 
-use crate::{Forecast, Outcome, Score};
+use crate::{DesignOutcome, DesignProblem, Forecast, Outcome, Score};
 use serde::{Deserialize, Serialize};
 
 /// What an entry says.
@@ -13,6 +13,10 @@ pub enum LedgerBody {
     Outcome(Outcome),
     /// How well the forecast did.
     Score(Score),
+    /// A sealed design problem with its recipe.
+    Design(Box<DesignProblem>),
+    /// What became of a design problem.
+    DesignOutcome(DesignOutcome),
     /// A remark that belongs to the record, e.g. a patch to a theory with its reason.
     Note {
         /// Theory or study the note is about.

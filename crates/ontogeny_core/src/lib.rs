@@ -6,6 +6,7 @@
 //! a [`LedgerEntry`] is a link of the chain that keeps the claim.
 
 mod clock;
+mod design;
 mod event;
 mod findings;
 mod forecast;
@@ -20,6 +21,7 @@ mod series;
 mod step;
 
 pub use clock::{Clock, FixedClock};
+pub use design::{DesignOutcome, DesignProblem};
 pub use event::{Censoring, Direction, Event, ThresholdRule};
 pub use findings::{
     Band, Block, EffectRow, Fan, Figure, FigureBody, Findings, Heatmap, Line, Marker, Panel,

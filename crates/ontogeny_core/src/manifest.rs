@@ -1,7 +1,8 @@
 //! What a run was, to the last default.
 
-use crate::{Clocks, RunId, Step, StudyId};
+use crate::{Clocks, RunId, Step, StudyId, ThresholdRule};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Separate seeds for separate uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +97,9 @@ pub struct RunManifest {
     pub seeds: Seeds,
     /// Parent and change, if the run is a fork.
     pub fork: Option<ForkPoint>,
+    /// The events that were looked for while it ran.
+    #[serde(default)]
+    pub rules: Vec<ThresholdRule>,
     /// The code.
     pub versions: Versions,
     /// Wall time of creation, seconds since the Unix epoch.
@@ -106,6 +110,9 @@ pub struct RunManifest {
     pub clocks: Clocks,
     /// Whether the run goes on.
     pub status: RunStatus,
+    /// What probes could not read, with the first step at which and the reason.
+    #[serde(default)]
+    pub unread: BTreeMap<String, String>,
 }
 
 impl RunManifest {

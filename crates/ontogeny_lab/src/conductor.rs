@@ -4,7 +4,7 @@ use crate::plan::{RunPlan, StopRule};
 use crate::record::{RunRecord, prefix_of};
 use crate::watch::{Progress, Watch};
 use crate::{LabError, fork, observe};
-use ontogeny_analysis::detectors::detect;
+use ontogeny_analysis::detectors::{OnlineThreshold, detect};
 use ontogeny_core::{
     Censoring, Clock, Event, ForkPoint, Point, Prefix, RunId, RunManifest, RunStatus, Series, Step,
     StopReason, ThresholdRule, Versions,
@@ -182,7 +182,9 @@ struct Running<'a> {
     probes: ProbeSet,
     writer: RunWriter,
     series: BTreeMap<String, Series>,
+    watches: Vec<OnlineThreshold>,
     events: Vec<Event>,
+    unread: BTreeMap<String, String>,
     readings: Readings,
     train_secs: f64,
     probe_secs: f64,
@@ -231,7 +233,7 @@ impl<'a> Running<'a> {
                     .probes
                     .restore(&probe_state)
                     .map_err(|source| LabError::Probe { source })?;
-                running.detect();
+                running.catch_up();
             }
             running
         } else {
@@ -264,11 +266,13 @@ impl<'a> Running<'a> {
                 config: config_json(plan)?,
                 seeds: plan.seeds,
                 fork,
+                rules: plan.rules.clone(),
                 versions: versions(),
                 created_unix_secs: conductor.clock.unix_secs(),
                 step: trainer.state().step,
                 clocks: trainer.state().clocks,
                 status: RunStatus::Open,
+                unread: BTreeMap::new(),
             };
             let writer = store.create_run(&manifest)?;
             Self::with(conductor, plan, trainer, probes, writer, BTreeMap::new())
@@ -293,7 +297,9 @@ impl<'a> Running<'a> {
             probes,
             writer,
             series,
+            watches: plan.rules.iter().cloned().map(OnlineThreshold::new).collect(),
             events: Vec::new(),
+            unread: BTreeMap::new(),
             readings: Readings::new(),
             train_secs: 0.0,
             probe_secs: 0.0,
@@ -329,7 +335,6 @@ impl<'a> Running<'a> {
             if step.0.is_multiple_of(every) || is_last || step == first {
                 // A resumed run has this reading already; it comes out the same and replaces itself.
                 self.read(step)?;
-                self.detect();
                 observer.reading(&Live {
                     plan: self.plan,
                     step,
@@ -405,6 +410,10 @@ impl<'a> Running<'a> {
         for v in &readings.vectors {
             self.writer.append_tensor(step, &v.name, &v.unit, &[v.values.len()], &v.values)?;
         }
+        for r in &readings.reasons {
+            let first = || format!("step {step}: {}", r.reason);
+            self.unread.entry(r.probe.clone()).or_insert_with(first);
+        }
         self.readings = readings;
         Ok(())
     }
@@ -422,22 +431,25 @@ impl<'a> Running<'a> {
             if series.points.last().is_some_and(|p| p.step >= step) {
                 series.points.retain(|p| p.step < step);
             }
-            series.points.push(Point { step, value });
+            let point = Point { step, value };
+            series.points.push(point);
+            for watch in self.watches.iter_mut().filter(|w| w.rule().series == name) {
+                if watch.feed(point).is_some() {
+                    self.events.extend(watch.event(&self.plan.id));
+                }
+            }
         }
         Ok(())
     }
 
-    /// Confirms events that the readings so far establish.
-    fn detect(&mut self) {
-        for rule in &self.plan.rules {
-            if self.events.iter().any(|e| e.name == rule.event) {
-                continue;
-            }
-            if let Some(series) = self.series.get(&rule.series)
-                && let Some(event) = detect(rule, &self.plan.id, series)
-                && !event.when.is_censored()
-            {
-                self.events.push(event);
+    /// Shows the readings of a resumed run to the detectors again.
+    fn catch_up(&mut self) {
+        for watch in &mut self.watches {
+            let series = self.series.get(&watch.rule().series);
+            for point in series.map_or(&[][..], |s| &s.points) {
+                if watch.feed(*point).is_some() {
+                    self.events.extend(watch.event(&self.plan.id));
+                }
             }
         }
     }
@@ -463,6 +475,7 @@ impl<'a> Running<'a> {
             step: state.step,
             clocks: state.clocks,
             status,
+            unread: self.unread.clone(),
             ..self.writer.manifest().clone()
         };
         self.writer.sync()?;
@@ -505,6 +518,7 @@ fn never_looked(rule: &ThresholdRule, run: &RunId, now: Step) -> Event {
         name: rule.event.clone(),
         series: rule.series.clone(),
         when: Censoring::Right { horizon: now },
+        known_at: now,
         detector: "no readings".to_owned(),
         evidence: 0.0,
     }

@@ -47,6 +47,12 @@ pub enum LabError {
         #[source]
         source: ontogeny_train::TrainError,
     },
+    /// A scorecard that cannot be computed.
+    #[error("compute a scorecard")]
+    Scorecard {
+        #[source]
+        source: ontogeny_analysis::scorecard::ScorecardError,
+    },
     /// A probe nobody has.
     #[error("choose probes")]
     Probe {

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 /// What probes remember, by name.
 pub(crate) type ProbeState = BTreeMap<String, Vec<f64>>;
 
-/// Fifty-two bits of the state's hash as a number that a series can carry exactly.
+/// Fifty-two bits of the hash of step and parameters, as a number that a series can carry exactly.
 pub(crate) fn fingerprint(state: &TrainState) -> f64 {
-    let hash = state.hash();
+    let hash = state.params_hash();
     u64::from_str_radix(&hash[..13], 16).map_or(f64::NAN, |bits| bits as f64)
 }
 

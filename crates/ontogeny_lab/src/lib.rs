@@ -6,6 +6,7 @@
 //! the change is the parent.
 
 mod conductor;
+mod designing;
 mod draw;
 mod error;
 mod fork;

@@ -2,8 +2,14 @@
 
 use crate::LabError;
 use crate::record::prefix_of;
-use ontogeny_analysis::scorecard::{ForkInfo, Provenance, RunInfo, Scorecard, scorecard, subjects};
-use ontogeny_core::{Forecast, LedgerBody, LedgerEntry, Observed, RunManifest, Target};
+use ontogeny_analysis::detectors::{Variant, variants};
+use ontogeny_analysis::scorecard::{
+    Alternative, ForkInfo, Provenance, RunInfo, Scorecard, scorecard, subjects,
+};
+use ontogeny_analysis::stats::mean_and_error;
+use ontogeny_core::{
+    Censoring, Forecast, LedgerBody, LedgerEntry, Observed, RunManifest, Series, Target,
+};
 use ontogeny_store::Store;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +42,8 @@ pub fn provenance(store: &Store, entries: &[LedgerEntry]) -> Result<Provenance, 
         known.runs.insert(m.run.clone(), RunInfo { seed: m.seeds.init_seed, axes: leaves, parent });
     }
     let spread = effect_spread(entries, &forecasts);
-    let mut cache: BTreeMap<String, BTreeMap<String, ontogeny_core::Series>> = BTreeMap::new();
+    let mut cache: BTreeMap<String, BTreeMap<String, Series>> = BTreeMap::new();
+    let mut others = Others::default();
     for f in forecasts {
         let effect = matches!(f.target, Target::ForkEffect { .. });
         // A claim about a fork was made from its parent's readings.
@@ -51,6 +58,9 @@ pub fn provenance(store: &Store, entries: &[LedgerEntry]) -> Result<Provenance, 
         if let Some(series) = cache.get(read.as_str()).filter(|s| !s.is_empty()) {
             let hash = prefix_of(read, series, f.cutoff).hash().to_owned();
             known.prefix_hashes.insert(f.id.clone(), hash);
+            if let Some(m) = manifests.get(f.run.as_str()) {
+                others.add(f, m, series);
+            }
         }
         let fitted = known.fitted_on.entry(f.theory.hash.clone()).or_default();
         fitted.extend(f.theory.fitted_on.iter().cloned());
@@ -67,7 +77,43 @@ pub fn provenance(store: &Store, entries: &[LedgerEntry]) -> Result<Provenance, 
             known.forks.insert(f.id.clone(), info);
         }
     }
+    known.alternatives = others.into_alternatives();
     Ok(known)
+}
+
+/// The same events under other settings of their detectors.
+#[derive(Debug, Default)]
+struct Others {
+    /// Variants by run and event: many forecasts ask for one event.
+    found: BTreeMap<(String, String), Vec<Variant>>,
+    /// Outcomes by change and forecast.
+    outcomes: BTreeMap<String, BTreeMap<String, Observed>>,
+}
+
+impl Others {
+    fn add(&mut self, f: &Forecast, run: &RunManifest, series: &BTreeMap<String, Series>) {
+        let Target::EventTime { event, horizon } = &f.target else { return };
+        let Some(rule) = run.rules.iter().find(|r| r.event == *event) else { return };
+        let Some(watched) = series.get(&rule.series) else { return };
+        let key = (run.run.to_string(), event.clone());
+        let found = self.found.entry(key).or_insert_with(|| variants(rule, &run.run, watched));
+        for v in found {
+            let observed = match v.event.when {
+                // Under this setting the event was past when the forecast was made: nothing was asked.
+                Censoring::Interval { hi, .. } if hi <= f.cutoff => continue,
+                Censoring::Interval { lo, hi } if hi <= *horizon => Observed::Event { lo, hi },
+                // The run was ended soon after its event: that it had not happened then says little.
+                Censoring::Right { horizon: seen } if seen < *horizon => continue,
+                _ => Observed::Never { horizon: *horizon },
+            };
+            self.outcomes.entry(v.change.clone()).or_default().insert(f.id.clone(), observed);
+        }
+    }
+
+    fn into_alternatives(self) -> Vec<Alternative> {
+        let of = |(name, outcomes)| Alternative { name, outcomes };
+        self.outcomes.into_iter().map(of).collect()
+    }
 }
 
 /// The scorecards of every (theory, property) of which `wanted` says yes.
@@ -81,9 +127,12 @@ pub fn scorecards(
 ) -> Result<Vec<Scorecard>, LabError> {
     let known = provenance(store, entries)?;
     let cards = subjects(entries).into_iter().filter(|(t, p)| wanted(t, p));
-    Ok(cards
-        .filter_map(|(theory, property)| scorecard(entries, &known, &theory, &property).ok())
-        .collect())
+    cards
+        .map(|(theory, property)| {
+            let card = scorecard(entries, &known, &theory, &property);
+            card.map_err(|source| LabError::Scorecard { source })
+        })
+        .collect()
 }
 
 /// `late_x2` -> (`late`, ln 2), `wd_half` -> (`wd`, ln 1/2); anything else is a kind of its own at dose 1.
@@ -116,14 +165,9 @@ fn effect_spread(entries: &[LedgerEntry], forecasts: &[&Forecast]) -> BTreeMap<S
             effects.entry(intervention).or_default().insert(f.run.as_str(), value);
         }
     }
-    let error = |v: Vec<f64>| {
-        let n = v.len() as f64;
-        let mean = v.iter().sum::<f64>() / n;
-        let variance = v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (n >= 2.0).then(|| (variance / n).sqrt())
-    };
     let of = |(name, runs): (&str, BTreeMap<&str, f64>)| {
-        Some((name.to_owned(), error(runs.into_values().collect())?))
+        let (_, error) = mean_and_error(&runs.into_values().collect::<Vec<_>>())?;
+        Some((name.to_owned(), error))
     };
     effects.into_iter().filter_map(of).collect()
 }

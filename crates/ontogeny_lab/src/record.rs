@@ -30,6 +30,12 @@ impl RunRecord {
         self.event(name)?.when.seen_at()
     }
 
+    /// The step of the reading at which the event called `name` was known: the first at which a fork or a
+    /// forecast can start from it.
+    pub fn known(&self, name: &str) -> Option<Step> {
+        self.event(name).filter(|e| !e.when.is_censored()).map(|e| e.known_at)
+    }
+
     /// Whether the run ended because something was not finite.
     pub fn diverged(&self) -> bool {
         matches!(self.manifest.status, RunStatus::Done { reason: StopReason::Diverged { .. } })

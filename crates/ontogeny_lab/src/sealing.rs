@@ -2,12 +2,12 @@
 
 use crate::conductor::{Conductor, Live, Observer};
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::distribution::difference;
+use ontogeny_analysis::distribution::{Cdf, difference};
 use ontogeny_analysis::forecasters::{
     BASELINES, CalibrationOptions, NamedFitted, NotFitted, Query, Theory, TrainingRun, Verdict,
     calibrate, fit_baselines, rivals,
 };
-use ontogeny_analysis::scores::judge;
+use ontogeny_analysis::scores::{judge, support_of};
 use ontogeny_core::{
     Direction, Forecast, LedgerBody, LedgerEntry, Observed, Outcome, Predictive, Prefix, RunId,
     Score, ScoringRule, Series, Step, Target,
@@ -120,6 +120,10 @@ pub(crate) struct Registered {
     pub outcomes: BTreeMap<String, Outcome>,
     /// Scores by forecast.
     pub scores: BTreeMap<String, Score>,
+    /// Names of the design problems.
+    pub designs: BTreeSet<String>,
+    /// Names of those that have been tried.
+    pub tried: BTreeSet<String>,
 }
 
 impl Registered {
@@ -131,6 +135,8 @@ impl Registered {
                 LedgerBody::Forecast(f) => drop(index.forecasts.insert(f.id.clone(), *f)),
                 LedgerBody::Outcome(o) => drop(index.outcomes.insert(o.forecast.clone(), o)),
                 LedgerBody::Score(s) => drop(index.scores.insert(s.forecast.clone(), s)),
+                LedgerBody::Design(d) => drop(index.designs.insert(d.id)),
+                LedgerBody::DesignOutcome(o) => drop(index.tried.insert(o.problem)),
                 LedgerBody::Note { .. } => {}
             }
         }
@@ -176,7 +182,7 @@ impl<'a> Sealer<'a> {
             .collect();
         for (name, theory) in &question.theories {
             let study = live.plan.study.as_ref().map_or("", |s| s.as_str());
-            let forecast = Forecast {
+            let mut forecast = Forecast {
                 id: format!("{study}/{}/{name}/{}", live.plan.id, question.slug()),
                 property: question.property.clone(),
                 theory: theory.theory_ref(),
@@ -193,6 +199,7 @@ impl<'a> Sealer<'a> {
                 acceptance: None,
                 family: question.family.clone(),
             };
+            forecast.acceptance = acceptance(&forecast);
             if !self.before.forecasts.contains_key(&forecast.id) {
                 self.waiting.push(LedgerBody::Forecast(Box::new(forecast.clone())));
             }
@@ -228,21 +235,38 @@ impl Observer for Sealer<'_> {
         let mut all: BTreeMap<&str, &Forecast> = earlier.map(|f| (f.id.as_str(), f)).collect();
         all.extend(self.sealed.iter().map(|f| (f.id.as_str(), f)));
         let open = all.into_values().filter(|f| !self.before.scores.contains_key(&f.id));
-        let bodies = open.flat_map(|f| settle(f, record, self.before)).collect::<Vec<_>>();
+        // The prefixes are cut again from what the store kept, once for each cutoff; a forecast that read
+        // anything else is refused.
+        let mut cut: BTreeMap<Step, Prefix> = BTreeMap::new();
+        let mut bodies = Vec::new();
+        for forecast in open {
+            let again = cut.entry(forecast.cutoff).or_insert_with(|| record.prefix(forecast.cutoff));
+            bodies.extend(settle(forecast, record, again, self.before));
+        }
         self.conductor.ledger.append_all(bodies, self.conductor.clock)?;
         Ok(())
     }
 }
 
+/// What would count as a success of a forecast, stated with it: its central 80 % interval. None where the
+/// forecast gives more than a tenth to "never", for then no interval in time says what it means.
+fn acceptance(forecast: &Forecast) -> Option<(f64, f64)> {
+    let cdf = Cdf::new(forecast.predictive.as_ref()?, support_of(forecast)?)?;
+    cdf.quantile(0.1).zip(cdf.quantile(0.9))
+}
+
 /// The outcome of a forecast, unless it has been entered, and its score; nothing if the run cannot say.
-fn settle(forecast: &Forecast, record: &RunRecord, before: &Registered) -> Vec<LedgerBody> {
+fn settle(
+    forecast: &Forecast,
+    record: &RunRecord,
+    again: &Prefix,
+    before: &Registered,
+) -> Vec<LedgerBody> {
     let Some(observed) = observed(&forecast.target, record) else { return Vec::new() };
     let known = before.outcomes.get(&forecast.id);
     let known_at = record.manifest.step;
     let outcome =
         known.cloned().unwrap_or(Outcome { forecast: forecast.id.clone(), observed, known_at });
-    // The prefix is cut again from what the store kept; a forecast that read anything else is refused.
-    let again: Prefix = record.prefix(forecast.cutoff);
     let score = LedgerBody::Score(judge(forecast, &outcome, Some(again.hash())));
     match known {
         Some(_) => vec![score],
@@ -289,7 +313,9 @@ pub(crate) struct EffectTarget<'a> {
 }
 
 /// Seals what every theory that answers `question` says about the effect of a fork, before the fork is run: the
-/// forecast of the parent's future under the changed features, less the forecast under its own.
+/// forecast of the parent's future under the changed features, less the forecast under its own. Theories that
+/// are silent about the time itself speak here: no fit run was forked, so none could judge their claims about
+/// changes, and the fork will.
 ///
 /// `floor` is the least spread of a claim. Claims that the ledger has already are not entered again.
 pub(crate) fn seal_effects(
@@ -304,8 +330,8 @@ pub(crate) fn seal_effects(
     let (prefix, step) = (about.prefix, about.prefix.cutoff());
     let mut sealed = Vec::new();
     for (name, fitted) in &question.theories {
-        let (a, b) = (fitted.predict(prefix, treated), fitted.predict(prefix, control));
-        let forecast = Forecast {
+        let (a, b) = (fitted.conjecture(prefix, treated), fitted.conjecture(prefix, control));
+        let mut forecast = Forecast {
             id: format!(
                 "{}/{}/{name}/{}|{}@fork",
                 about.study, about.fork, about.outcome, about.intervention
@@ -329,6 +355,7 @@ pub(crate) fn seal_effects(
             acceptance: None,
             family: format!("{}|effects", about.outcome),
         };
+        forecast.acceptance = acceptance(&forecast);
         sealed.push(forecast);
     }
     let new = sealed.iter().filter(|f| !before.forecasts.contains_key(&f.id));

@@ -32,11 +32,13 @@ fn scratch() -> (TempDir, Store, RunWriter) {
         config: serde_json::Value::Null,
         seeds: Seeds::all(0),
         fork: None,
+        rules: Vec::new(),
         versions: Versions { ontogeny: String::new(), engine: String::new() },
         created_unix_secs: 0.0,
         step: Step(0),
         clocks: Clocks::default(),
         status: RunStatus::Open,
+        unread: std::collections::BTreeMap::new(),
     };
     let writer = store.create_run(&manifest).expect("a run");
     (dir, store, writer)

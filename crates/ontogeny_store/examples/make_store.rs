@@ -22,11 +22,13 @@ fn main() -> Result<(), StoreError> {
             config: serde_json::json!({ "lr": 0.001 }),
             seeds: Seeds::all(seed),
             fork: None,
+            rules: Vec::new(),
             versions: Versions { ontogeny: "demo".to_owned(), engine: "none".to_owned() },
             created_unix_secs: 0.0,
             step: Step(0),
             clocks: Clocks::default(),
             status: RunStatus::Open,
+            unread: std::collections::BTreeMap::new(),
         })?;
         for t in 0..=1000 {
             let clocks = Clocks {
@@ -57,6 +59,7 @@ fn main() -> Result<(), StoreError> {
                 name: "T_half".to_owned(),
                 series: "train.loss".to_owned(),
                 when: Censoring::Interval { lo: Step(138), hi: Step(139) },
+                known_at: Step(141),
                 detector: "threshold(falling, 0.5, w=3)".to_owned(),
                 evidence: 0.499,
             },
@@ -65,6 +68,7 @@ fn main() -> Result<(), StoreError> {
                 name: "T_zero".to_owned(),
                 series: "train.loss".to_owned(),
                 when: Censoring::Right { horizon: Step(1000) },
+                known_at: Step(1000),
                 detector: "threshold(falling, 0, w=3)".to_owned(),
                 evidence: 0.0067,
             },

@@ -13,6 +13,7 @@ const SCHEMA: &str = "message events {
     optional int64 lo;
     optional int64 hi;
     optional int64 horizon;
+    required int64 known_at;
     required binary detector (UTF8);
     required double evidence;
 }";
@@ -34,6 +35,7 @@ pub(crate) fn write(run_dir: &Path, run: &RunId, events: &[Event]) -> Result<(),
         when(|w| if let Censoring::Interval { lo, .. } = w { Some(lo) } else { None }),
         when(Censoring::seen_at),
         when(|w| if let Censoring::Right { horizon } = w { Some(horizon) } else { None }),
+        Column::Int(events.iter().map(|e| e.known_at.0.cast_signed()).collect()),
         text(|e| &e.detector),
         Column::Double(events.iter().map(|e| e.evidence).collect()),
     ];
@@ -50,6 +52,7 @@ pub(crate) fn read(run_dir: &Path) -> Result<Vec<Event>, StoreError> {
     let (series, detectors) = (table.texts("series")?, table.texts("detector")?);
     let (lo, hi) = (table.maybe_ints("lo")?, table.maybe_ints("hi")?);
     let (horizons, evidence) = (table.maybe_ints("horizon")?, table.doubles("evidence")?);
+    let known = table.ints("known_at")?;
     let n = table.same_len(&[
         ("run", runs.len()),
         ("name", names.len()),
@@ -58,6 +61,7 @@ pub(crate) fn read(run_dir: &Path) -> Result<Vec<Event>, StoreError> {
         ("lo", lo.len()),
         ("hi", hi.len()),
         ("horizon", horizons.len()),
+        ("known_at", known.len()),
         ("evidence", evidence.len()),
     ])?;
     let text = |column, cell: &ByteArray| table.text(column, cell).map(str::to_owned);
@@ -75,6 +79,7 @@ pub(crate) fn read(run_dir: &Path) -> Result<Vec<Event>, StoreError> {
                 name: text("name", &names[i])?,
                 series: text("series", &series[i])?,
                 when,
+                known_at: step(known[i]),
                 detector: text("detector", &detectors[i])?,
                 evidence: evidence[i],
             })

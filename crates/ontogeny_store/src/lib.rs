@@ -33,9 +33,9 @@
 //! # let run = RunId::new("wd1-s0").expect("a valid name");
 //! # let manifest = RunManifest {
 //! #     format_version: RunManifest::FORMAT_VERSION, run: run.clone(), study: None, role: "fit".into(),
-//! #     cell: String::new(), config: serde_json::json!({}), seeds: Seeds::all(0), fork: None,
+//! #     cell: String::new(), config: serde_json::json!({}), seeds: Seeds::all(0), fork: None, rules: vec![],
 //! #     versions: Versions { ontogeny: String::new(), engine: String::new() }, created_unix_secs: 0.0,
-//! #     step: Step(0), clocks: Clocks::default(), status: RunStatus::Open,
+//! #     step: Step(0), clocks: Clocks::default(), status: RunStatus::Open, unread: Default::default(),
 //! # };
 //! let store = Store::open_or_create(dir.path())?;
 //! let mut writer = store.create_run(&manifest)?;

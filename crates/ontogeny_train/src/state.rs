@@ -112,19 +112,32 @@ impl TrainState {
     /// BLAKE3, in hexadecimal, over step, updates and the bit patterns of every tensor; wall time is left out.
     pub fn hash(&self) -> String {
         let mut h = blake3::Hasher::new();
-        let mut bytes = Vec::with_capacity(4096);
         h.update(&self.step.0.to_le_bytes());
         h.update(&self.optim.t.to_le_bytes());
         for (part, values) in self.parts() {
             h.update(part.as_bytes());
-            h.update(&(values.len() as u64).to_le_bytes());
-            // In blocks: the hash is made at every reading, and is slow by the word.
-            for block in values.chunks(1024) {
-                bytes.clear();
-                bytes.extend(block.iter().flat_map(|v| v.to_bits().to_le_bytes()));
-                h.update(&bytes);
-            }
+            hash_values(&mut h, values);
         }
         h.finalize().to_hex().to_string()
+    }
+
+    /// BLAKE3, in hexadecimal, over step and parameters alone: cheap enough for every reading. A state that
+    /// differs in anything else shows in its parameters one update later.
+    pub fn params_hash(&self) -> String {
+        let mut h = blake3::Hasher::new();
+        h.update(&self.step.0.to_le_bytes());
+        hash_values(&mut h, &self.params);
+        h.finalize().to_hex().to_string()
+    }
+}
+
+/// Length and bit patterns, in blocks: the hash is slow by the word.
+fn hash_values(h: &mut blake3::Hasher, values: &[f32]) {
+    h.update(&(values.len() as u64).to_le_bytes());
+    let mut bytes = Vec::with_capacity(4096);
+    for block in values.chunks(1024) {
+        bytes.clear();
+        bytes.extend(block.iter().flat_map(|v| v.to_bits().to_le_bytes()));
+        h.update(&bytes);
     }
 }

@@ -5,20 +5,19 @@ use crate::tasks::{Task, TaskShape};
 use crate::{RunConfig, TrainError, TrainState};
 use ontogeny_core::{Clocks, Schedule, Seeds, Step};
 use ontogeny_engine::optim::{Grokfast, Hyper, OptimState, OptimizerKind};
-use ontogeny_engine::{Engine, Layout, Network, Outputs};
+use ontogeny_engine::{Engine, Gradient, LanePlan, Layout, Network, Outputs};
 use std::sync::Arc;
 
 /// Trains one network on one task.
 #[derive(Debug)]
 pub struct Trainer {
     config: RunConfig,
-    seeds: Seeds,
     engine: Arc<Engine>,
     net: Box<dyn Network>,
     task: Box<dyn Task>,
     shape: TaskShape,
     state: TrainState,
-    grad: Vec<f32>,
+    gradient: Gradient,
 }
 
 /// What one update reports.
@@ -89,17 +88,12 @@ impl Trainer {
             state.optim = fresh;
         }
         let task = config.task.build(seeds.data_seed);
-        Ok(Self { config, seeds, engine, net, task, shape, state, grad: Vec::new() })
+        Ok(Self { config, engine, net, task, shape, state, gradient: Gradient::default() })
     }
 
     /// The configuration.
     pub fn config(&self) -> &RunConfig {
         &self.config
-    }
-
-    /// The seeds.
-    pub fn seeds(&self) -> Seeds {
-        self.seeds
     }
 
     /// The exact state.
@@ -122,14 +116,9 @@ impl Trainer {
         self.net.layout()
     }
 
-    /// The network.
-    pub fn network(&self) -> &dyn Network {
-        &*self.net
-    }
-
     /// The gradient of the last update, flat; empty before the first.
     pub fn last_gradient(&self) -> &[f32] {
-        &self.grad
+        &self.gradient.grad
     }
 
     /// Makes one update.
@@ -142,8 +131,9 @@ impl Trainer {
         let step = self.state.step;
         let batch = self.task.batch(step.0);
         let (plan, objective) = (self.config.lanes, self.config.objective);
-        let g = (self.engine)
-            .gradient(&*self.net, &self.state.params, &batch, plan, objective)
+        let g = &mut self.gradient;
+        (self.engine)
+            .gradient_into(&*self.net, &self.state.params, &batch, plan, objective, g)
             .map_err(|source| TrainError::Engine { step, source })?;
         if !g.loss.is_finite() {
             return Err(TrainError::Diverged { step, what: "the loss" });
@@ -152,14 +142,13 @@ impl Trainer {
         if !grad_norm.is_finite() {
             return Err(TrainError::Diverged { step, what: "the gradient" });
         }
-        self.grad = g.grad;
         let o = &self.config.optimizer;
         if let Some(clip) = o.clip_norm.filter(|&c| grad_norm > c) {
             let factor = (clip / grad_norm) as f32;
-            self.grad.iter_mut().for_each(|v| *v *= factor);
+            g.grad.iter_mut().for_each(|v| *v *= factor);
         }
         if let Some(f) = o.grokfast {
-            self.state.grokfast.filter(&mut self.grad, f.alpha, f.lambda);
+            self.state.grokfast.filter(&mut g.grad, f.alpha, f.lambda);
         }
         let at = |s: &Schedule| s.at(step);
         let hyper = Hyper {
@@ -178,7 +167,7 @@ impl Trainer {
             &hyper,
             &mut self.state.optim,
             &mut self.state.params,
-            &self.grad,
+            &g.grad,
         );
         let mut made = before;
         for (old, new) in made.iter_mut().zip(&self.state.params) {
@@ -210,11 +199,18 @@ impl Trainer {
     /// [`TrainError::Engine`] if the engine refuses.
     pub fn evaluate(&self, set: usize, taps: &[&str]) -> Result<Outputs, TrainError> {
         let batch = &self.task.eval_sets()[set].batch;
+        let lanes = self.config.lanes.lanes;
+        // Nothing is kept for a backward pass: chunks may be large.
+        let chunk_examples = batch.n_examples().div_ceil(lanes).min(EVAL_CHUNK);
+        let plan = LanePlan { lanes, chunk_examples };
         (self.engine)
-            .outputs(&*self.net, &self.state.params, batch, self.config.lanes, taps)
+            .outputs(&*self.net, &self.state.params, batch, plan, taps)
             .map_err(|source| TrainError::Engine { step: self.state.step, source })
     }
 }
+
+/// Most examples of an evaluation that are computed at once in a lane.
+const EVAL_CHUNK: usize = 4096;
 
 /// Euclidean norm, accumulated in `f64`.
 fn norm(v: &[f32]) -> f64 {

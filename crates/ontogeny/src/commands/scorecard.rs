@@ -60,6 +60,9 @@ fn has_sealed(entries: &[LedgerEntry], study: &StudyId, theory: &str, property: 
         LedgerBody::Forecast(f) => {
             is_of_study(&f.id, study.as_str()) && f.theory.name == theory && f.property == property
         }
+        LedgerBody::Design(d) => {
+            is_of_study(&d.id, study.as_str()) && d.theory == theory && d.property == property
+        }
         _ => false,
     })
 }

@@ -177,6 +177,7 @@ pub(crate) fn claim(store: &Store, record: &RunRecord) {
                 hash: theory.into(),
                 n_params: 1,
                 fitted_on: vec![run_id("elsewhere")],
+                own_fit: None,
             },
             run: record.id().clone(),
             cell: record.manifest.cell.clone(),

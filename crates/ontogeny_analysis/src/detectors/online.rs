@@ -1,7 +1,7 @@
 //! The threshold detector one reading at a time: when it is known, and when it happened.
 
-use super::threshold::holds;
-use ontogeny_core::{Point, Step, ThresholdRule};
+use super::threshold::{describe, holds};
+use ontogeny_core::{Censoring, Event, Point, RunId, Step, ThresholdRule};
 
 /// An event, at the moment it became certain.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,6 +37,7 @@ pub struct Confirmed {
 pub struct OnlineThreshold {
     rule: ThresholdRule,
     before: Step,
+    seen: Option<Step>,
     run: Option<(Point, usize)>,
     confirmed: Option<Confirmed>,
 }
@@ -44,7 +45,7 @@ pub struct OnlineThreshold {
 impl OnlineThreshold {
     /// Starts watching.
     pub fn new(rule: ThresholdRule) -> Self {
-        Self { rule, before: Step(0), run: None, confirmed: None }
+        Self { rule, before: Step(0), seen: None, run: None, confirmed: None }
     }
 
     /// The rule that is watched.
@@ -52,11 +53,13 @@ impl OnlineThreshold {
         &self.rule
     }
 
-    /// Takes the next reading; returns the event at the reading that confirms it, and never again.
+    /// Takes the next reading; returns the event at the reading that confirms it, and never again. A reading at
+    /// or before the last step seen is no news: a resumed run takes its last one again.
     pub fn feed(&mut self, point: Point) -> Option<Confirmed> {
-        if self.confirmed.is_some() {
+        if self.confirmed.is_some() || self.seen.is_some_and(|s| point.step <= s) {
             return None;
         }
+        self.seen = Some(point.step);
         if !holds(&self.rule, point.value) {
             self.run = None;
             self.before = point.step;
@@ -76,16 +79,25 @@ impl OnlineThreshold {
         self.confirmed
     }
 
-    /// The event, once it is confirmed.
-    pub fn confirmed(&self) -> Option<Confirmed> {
-        self.confirmed
+    /// The event of `run`, once it is confirmed: the same that [`super::detect`] finds.
+    pub fn event(&self, run: &RunId) -> Option<Event> {
+        let found = self.confirmed?;
+        Some(Event {
+            run: run.clone(),
+            name: self.rule.event.clone(),
+            series: self.rule.series.clone(),
+            when: Censoring::Interval { lo: found.lo, hi: found.hi },
+            known_at: found.known_at,
+            detector: describe(&self.rule),
+            evidence: found.evidence,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ontogeny_core::{Censoring, Direction, RunId, Series};
+    use ontogeny_core::{Direction, Series};
     use proptest::prelude::*;
 
     proptest! {
@@ -101,15 +113,14 @@ mod tests {
             let mut watch = OnlineThreshold::new(rule.clone());
             let said: Vec<Confirmed> = s.points.iter().filter_map(|p| watch.feed(*p)).collect();
             prop_assert!(said.len() <= 1);
-            let online = match said.first() {
-                Some(c) => {
-                    prop_assert_eq!(c.known_at.0, c.hi.0 + 7 * (w as u64 - 1));
-                    Censoring::Interval { lo: c.lo, hi: c.hi }
-                }
-                None => Censoring::Right { horizon: s.points.last().unwrap().step },
-            };
-            let whole = crate::detectors::detect(&rule, &RunId::new("r").unwrap(), &s).unwrap();
-            prop_assert_eq!(online, whole.when);
+            if let Some(c) = said.first() {
+                prop_assert_eq!(c.known_at.0, c.hi.0 + 7 * (w as u64 - 1));
+            }
+            let run = RunId::new("r").unwrap();
+            let whole = crate::detectors::detect(&rule, &run, &s).unwrap();
+            prop_assert_eq!(watch.event(&run), Some(whole).filter(|e| !e.when.is_censored()));
+            // What was seen is no news.
+            prop_assert!(s.points.iter().all(|p| watch.feed(*p).is_none()));
         }
     }
 }

@@ -60,18 +60,20 @@ pub fn detect(rule: &ThresholdRule, run: &RunId, series: &Series) -> Option<Even
             break;
         }
     }
-    let (when, evidence) = match found {
+    let (when, known_at, evidence) = match found {
         Some(i) => {
             let lo = i.checked_sub(1).map_or(Step(0), |j| points[j].step);
-            (Censoring::Interval { lo, hi: points[i].step }, points[i].value)
+            let when = Censoring::Interval { lo, hi: points[i].step };
+            (when, points[i + w - 1].step, points[i].value)
         }
-        None => (Censoring::Right { horizon: last.step }, last.value),
+        None => (Censoring::Right { horizon: last.step }, last.step, last.value),
     };
     Some(Event {
         run: run.clone(),
         name: rule.event.clone(),
         series: series.name.clone(),
         when,
+        known_at,
         detector: describe(rule),
         evidence,
     })

@@ -129,6 +129,7 @@ pub struct Calibrated {
     query: Query,
     factor: f64,
     verdict: Verdict,
+    own_fit: Option<f64>,
 }
 
 impl Calibrated {
@@ -161,7 +162,27 @@ pub fn calibrate(
         factor = width_factor(&own, runs, query, options.coverage).unwrap_or(1.0);
         verdict = judge_gain(&own, rivals, options.confidence);
     }
-    Ok(Calibrated { inner, query: query.clone(), factor, verdict })
+    let own_fit = own_fit(&*inner, runs, query);
+    Ok(Calibrated { inner, query: query.clone(), factor, verdict, own_fit })
+}
+
+/// R² of the medians on the very runs that were fitted; runs without the event are left out.
+fn own_fit(fitted: &dyn Fitted, runs: &[TrainingRun], query: &Query) -> Option<f64> {
+    let (mut said, mut found) = (Vec::new(), Vec::new());
+    for m in landmarks(runs, query) {
+        let y = match m.answer {
+            Answer::Time(Lifetime::Event { lo, hi }) => 0.5 * (lo + hi),
+            Answer::Time(Lifetime::Censored { .. }) => continue,
+            Answer::Value(v) => v,
+        };
+        if let Some(p) = fitted.predict(&m.prefix, &m.run.features) {
+            said.push(median(&p));
+            found.push(y);
+        }
+    }
+    let total = variance(&found).filter(|v| *v > 0.0)? * (found.len() as f64 - 1.0);
+    let rest: f64 = said.iter().zip(&found).map(|(a, b)| (a - b).powi(2)).sum();
+    Some(1.0 - rest / total)
 }
 
 /// The conformal factor; `None` if too few runs say anything.
@@ -236,6 +257,14 @@ impl Fitted for Calibrated {
         if matches!(self.verdict, Verdict::NotPredictable { .. }) {
             return None;
         }
+        self.conjecture(prefix, features)
+    }
+
+    fn conjecture(
+        &self,
+        prefix: &Prefix,
+        features: &BTreeMap<String, f64>,
+    ) -> Option<Predictive> {
         let p = self.inner.predict(prefix, features)?;
         Some(rescale(&p, self.factor, support(&self.query, prefix.cutoff())?))
     }
@@ -248,6 +277,7 @@ impl Fitted for Calibrated {
         TheoryRef {
             hash: h.finalize().to_hex().to_string(),
             n_params: inner.n_params + u32::from(self.factor != 1.0),
+            own_fit: self.own_fit,
             ..inner
         }
     }

@@ -88,14 +88,15 @@ impl TrainingRun {
 /// How the last step that may be read is found.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CutoffRule {
-    /// A multiple of the step at which an event was first seen, e.g. 2 × `T_mem`, rounded down.
+    /// A multiple of the step at which an event was first seen, e.g. 2 × `T_mem`, rounded down; but never before
+    /// the reading at which the event was known ([`Event::known_at`]): nobody could have asked there.
     AfterEvent {
         /// Name of the event.
         event: String,
-        /// The multiple; with persistence w, only a multiple that reaches the confirming probe is honest.
+        /// The multiple.
         multiple: f64,
     },
-    /// The step at which the `n`-th of the events whose names start with `prefix` was first seen.
+    /// The step at which the `n`-th of the events whose names start with `prefix` was known.
     AfterNth {
         /// Start of the names, e.g. `T_skill.`.
         prefix: String,
@@ -130,17 +131,18 @@ impl Cutoff {
         match &self.rule {
             CutoffRule::Fixed { step } => Some(*step),
             CutoffRule::AfterEvent { event, multiple } => {
-                let at = events.iter().find(|e| e.name == *event)?.when.seen_at()?;
-                Some(Step((at.0 as f64 * multiple) as u64))
+                let event = events.iter().find(|e| e.name == *event)?;
+                let at = event.when.seen_at()?;
+                Some(Step((at.0 as f64 * multiple) as u64).max(event.known_at))
             }
             CutoffRule::AfterNth { prefix, n } => {
-                let mut seen: Vec<Step> = events
+                let mut known: Vec<Step> = events
                     .iter()
-                    .filter(|e| e.name.starts_with(prefix.as_str()))
-                    .filter_map(|e| e.when.seen_at())
+                    .filter(|e| e.name.starts_with(prefix.as_str()) && !e.when.is_censored())
+                    .map(|e| e.known_at)
                     .collect();
-                seen.sort_unstable();
-                seen.get(n.checked_sub(1)?).copied()
+                known.sort_unstable();
+                known.get(n.checked_sub(1)?).copied()
             }
         }
     }
@@ -191,6 +193,16 @@ pub trait Fitted: Send + Sync + Debug {
 
     /// Name, version, parameters and the runs it was fitted on, hashed.
     fn theory_ref(&self) -> TheoryRef;
+
+    /// What it would say if it did not know that it cannot: for claims about fork effects, of which no fit run
+    /// can judge it. The same as [`Fitted::predict`] unless a verdict silenced it.
+    fn conjecture(
+        &self,
+        prefix: &Prefix,
+        features: &BTreeMap<String, f64>,
+    ) -> Option<Predictive> {
+        self.predict(prefix, features)
+    }
 
     /// Why it answers "not predictable" to everything, if it does.
     fn reason(&self) -> Option<String> {
@@ -254,6 +266,7 @@ impl Identity {
             hash: h.finalize().to_hex().to_string(),
             n_params: self.spec.n_params,
             fitted_on: self.runs.clone(),
+            own_fit: None,
         }
     }
 }

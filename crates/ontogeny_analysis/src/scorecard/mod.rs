@@ -25,7 +25,7 @@ pub use gates::{Level, Requirement};
 pub use intervene::{DoseCurve, EffectSkill, InterveneBlock, Invariance, SignAccuracy};
 pub use predict::{AxisSkill, CutoffSkill, PredictBlock};
 pub use programme::{Parsimony, Programme, ProgrammeBlock};
-pub use provenance::{Alternative, DesignRecord, ForkInfo, OffTarget, Provenance, Refit, RunInfo};
+pub use provenance::{Alternative, ForkInfo, OffTarget, Provenance, Refit, RunInfo};
 pub use records::RefusedRecord;
 pub use severity::SeverityBlock;
 
@@ -119,11 +119,12 @@ pub struct Scorecard {
     pub n_pending: usize,
 }
 
-/// Every (theory, property) with a forecast in the ledger, in order of name.
+/// Every (theory, property) with a forecast or a design problem in the ledger, in order of name.
 pub fn subjects(entries: &[LedgerEntry]) -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> = records::forecasts(entries)
-        .map(|(_, f)| (f.theory.name.clone(), f.property.clone()))
-        .collect();
+    let claims =
+        records::forecasts(entries).map(|(_, f)| (f.theory.name.clone(), f.property.clone()));
+    let designs = design::problems(entries).map(|(_, d)| (d.theory.clone(), d.property.clone()));
+    let mut all: Vec<(String, String)> = claims.chain(designs).collect();
     all.sort();
     all.dedup();
     all
@@ -144,9 +145,13 @@ pub fn scorecard(
 ) -> Result<Scorecard, ScorecardError> {
     ontogeny_core::verify_chain(entries).map_err(ScorecardError::BrokenChain)?;
     let subject = records::Subject { theory, property };
+    let designs = design::problems(entries).map(|(_, d)| d);
     let version = records::forecasts(entries)
         .filter(|(_, f)| subject.is(f))
         .map(|(_, f)| f.theory.version)
+        .chain(
+            designs.filter(|d| d.theory == theory && d.property == property).map(|d| d.version),
+        )
         .max()
         .ok_or_else(|| ScorecardError::NoForecast {
             theory: theory.into(),
@@ -159,9 +164,13 @@ pub fn scorecard(
     let best = predict.value().map(|p| p.best_baseline.clone());
     let severity = severity::block(&now, best.as_deref());
     let intervene = intervene::block(&now, provenance, seed);
-    let design = design::block(provenance, theory);
+    let design = design::block(entries, &subject);
     let programme = programme::block(entries, &all, &now, &subject, version);
-    let own_fit = Computed::from_option(provenance.own_fit, "fit on own data was not registered");
+    let latest = records::forecasts(entries)
+        .filter(|(_, f)| subject.is(f) && f.theory.version == version)
+        .filter_map(|(_, f)| f.theory.own_fit)
+        .last();
+    let own_fit = Computed::from_option(latest, "no forecast says how well the fit runs were fitted");
     let levels = gates::levels(predict.value(), intervene.value(), design.value());
     let label = gates::label(&levels, intervene.value());
     Ok(Scorecard {

@@ -19,12 +19,8 @@ pub struct Provenance {
     pub alternatives: Vec<Alternative>,
     /// Forecast id -> the fork, for fork-effect forecasts.
     pub forks: BTreeMap<String, ForkInfo>,
-    /// Sealed design problems.
-    pub designs: Vec<DesignRecord>,
     /// Structural constants fitted again on forked runs.
     pub refits: Vec<Refit>,
-    /// R² or deviance share of the fit on its own data (level 0).
-    pub own_fit: Option<f64>,
 }
 
 /// A run.
@@ -86,37 +82,4 @@ pub struct Refit {
     pub interventional: f64,
     /// Standard error of the difference.
     pub std_error: f64,
-}
-
-/// A sealed design problem and how its one proposed recipe did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four independent facts, written down as they are"
-)]
-pub struct DesignRecord {
-    /// Unique name.
-    pub id: String,
-    /// The theory that proposed the recipe.
-    pub theory: String,
-    /// Whether target, budget and recipe were sealed before the runs.
-    pub sealed: bool,
-    /// The target set as an interval of the outcome.
-    pub target: (f64, f64),
-    /// The outcome of each fresh seed; non-finite for "never".
-    pub outcomes: Vec<f64>,
-    /// Whether an equal-compute random search hit the target.
-    pub random_search_hit: bool,
-    /// Whether the default recipe hit the target.
-    pub default_hit: bool,
-    /// Cost of the proposed recipe.
-    pub cost: f64,
-    /// Cost of the best recipe that a search found; 0 if none.
-    pub best_found_cost: f64,
-    /// Budget.
-    pub budget: f64,
-    /// Range of outcomes seen in fitting.
-    pub fitted_range: (f64, f64),
-    /// Whether the side-effect constraints held.
-    pub constraints_kept: bool,
 }

@@ -61,6 +61,7 @@ fn theory(version: u32, n_params: u32) -> TheoryRef {
         hash: format!("v{version}"),
         n_params,
         fitted_on: vec![name("fit-0".into())],
+        own_fit: Some(0.9),
     }
 }
 
@@ -83,7 +84,6 @@ impl Study {
     /// `n_cells` cells of `n_seeds` runs, each forecast once by a forecaster of this character.
     pub(crate) fn observe(seed: u64, n_cells: u64, n_seeds: u64, who: Character) -> Self {
         let mut study = Self::default();
-        study.provenance.own_fit = Some(0.9);
         let fit = RunInfo {
             seed: 99,
             axes: BTreeMap::from([("wd".to_owned(), "0".to_owned())]),

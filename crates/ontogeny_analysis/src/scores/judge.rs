@@ -129,6 +129,7 @@ mod tests {
             hash: String::new(),
             n_params: 1,
             fitted_on: vec![RunId::new("a").unwrap()],
+            own_fit: None,
         };
         Forecast {
             id: "s/r/t/T@100".into(),

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use multiversion::multiversion;
 
+use super::narrow;
 use crate::{
     Var,
     host::{Buffer, Mat, Real, Slot, gemm, simd::column_sums},
@@ -74,7 +75,11 @@ fn affine<S: Real>(
 ) -> Rc<Slot<S>> {
     let mut y = Buffer::stale(n * d_out);
     let (xm, wm) = (Mat::new(x.value(), d_in), Mat::new(w.value(), d_out));
-    gemm([n, d_out, d_in], xm, wm, &mut y, d_out, false);
+    if d_out <= narrow::WIDEST {
+        narrow::product(x.value(), w.value(), &mut y, d_out);
+    } else {
+        gemm([n, d_out, d_in], xm, wm, &mut y, d_out, false);
+    }
     match (b, with_relu) {
         (Some(b), false) => add_bias(&mut y, b.value()),
         (Some(b), true) => add_bias_relu(&mut y, b.value()),
@@ -90,6 +95,11 @@ fn affine<S: Real>(
             }
             (true, false) => super::activation::mask(&mut dy, y.value()),
             (false, _) => b.contribute(|db, is_sum| column_sums(db, &dy, is_sum)),
+        }
+        if d_out <= narrow::WIDEST {
+            w.contribute(|dw, is_sum| narrow::to_weights(x.value(), &dy, dw, d_out, is_sum));
+            x.contribute(|dx, is_sum| narrow::to_inputs(&dy, w.value(), dx, d_out, is_sum));
+            return;
         }
         let (xm, wm) = (Mat::new(x.value(), d_in), Mat::new(w.value(), d_out));
         let dym = Mat::new(&dy, d_out);

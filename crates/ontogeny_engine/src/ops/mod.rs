@@ -14,6 +14,7 @@ mod gather_attention;
 mod layer_norm;
 mod linear;
 mod loss;
+mod narrow;
 mod pool;
 mod shape;
 

@@ -205,6 +205,9 @@ pub(crate) fn scorecard_blocks(ctx: &StudyContext<'_>) -> Result<Vec<Block>, Lab
             LedgerBody::Forecast(f) => {
                 f.id.starts_with(&mine) && f.theory.name == theory && f.property == property
             }
+            LedgerBody::Design(d) => {
+                d.id.starts_with(&mine) && d.theory == theory && d.property == property
+            }
             _ => false,
         })
     };

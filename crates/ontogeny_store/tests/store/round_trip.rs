@@ -84,6 +84,7 @@ fn events_come_back_and_are_replaced() {
         name: name.to_owned(),
         series: "test.accuracy".to_owned(),
         when,
+        known_at: Step(120),
         detector: "threshold(rising, 0.95, w=3)".to_owned(),
         evidence: f64::NEG_INFINITY,
     };

@@ -25,11 +25,13 @@ pub(crate) fn manifest(name: &str) -> RunManifest {
         config: serde_json::json!({"weight_decay": 1.0, "betas": [0.9, 0.98]}),
         seeds: Seeds::all(3),
         fork: None,
+        rules: Vec::new(),
         versions: Versions { ontogeny: "0.1.0".to_owned(), engine: "test".to_owned() },
         created_unix_secs: 1.5e9,
         step: Step(0),
         clocks: Clocks::default(),
         status: RunStatus::Open,
+        unread: std::collections::BTreeMap::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Filter, forecasts};
 use crate::face::{Face, write_json};
 use crate::text::{Table, moment, number};
 use ontogeny_core::{
-    Forecast, LEVELS, LedgerBody, LedgerEntry, Observed, Predictive, Score, Target,
+    DesignOutcome, Forecast, LEVELS, LedgerBody, LedgerEntry, Observed, Predictive, Score, Target,
 };
 use std::io::Write;
 
@@ -31,6 +31,8 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
             LedgerBody::Forecast(f) => about(&f.id),
             LedgerBody::Outcome(o) => about(&o.forecast),
             LedgerBody::Score(s) => about(&s.forecast),
+            LedgerBody::Design(d) => args.filter.keeps(&d.id, None),
+            LedgerBody::DesignOutcome(o) => args.filter.keeps(&o.problem, None),
             LedgerBody::Note { about, .. } => args.filter.keeps_note(about),
         }
     };
@@ -52,6 +54,8 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
                 ("outcome", &o.forecast, observed(o.observed, claim))
             }
             LedgerBody::Score(s) => ("score", &s.forecast, scored(s)),
+            LedgerBody::Design(d) => ("design", &d.id, format!("{}: {}", d.theory, d.wanted)),
+            LedgerBody::DesignOutcome(o) => ("tried", &o.problem, tried(o)),
             LedgerBody::Note { about, text } => ("note", about, text.clone()),
         };
         table.row([&e.seq.to_string(), &moment(e.unix_secs), kind, about, &says]);
@@ -90,6 +94,20 @@ fn observed(o: Observed, f: Option<&Forecast>) -> String {
         Observed::Value { value } if f.is_some_and(is_log) => number(value.exp()),
         Observed::Value { value } => number(value),
     }
+}
+
+/// The outcome of each seed, under the recipe and beside it.
+fn tried(o: &DesignOutcome) -> String {
+    let list = |v: &[Option<f64>]| {
+        let each = v.iter().map(|y| y.map_or_else(|| "never".to_owned(), number));
+        each.collect::<Vec<_>>().join(" ")
+    };
+    format!(
+        "{} (random: {}; default: {})",
+        list(&o.recipe),
+        list(&o.random),
+        list(&o.default)
+    )
 }
 
 /// A score, never without those of its baselines (law 6).

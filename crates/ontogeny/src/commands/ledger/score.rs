@@ -230,6 +230,7 @@ mod tests {
             hash: String::new(),
             n_params: 1,
             fitted_on: Vec::new(),
+            own_fit: None,
         };
         Forecast {
             id: "s/r/t/T@100".into(),

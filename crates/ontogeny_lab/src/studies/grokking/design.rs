@@ -3,11 +3,22 @@
 
 use super::super::StudyContext;
 use super::sizes::{Cell, Sizes};
+use super::PROPERTY;
+use crate::designing::{Tried, answer, seal_designs, settle_designs};
 use crate::draw::median;
 use crate::plan::RunPlan;
+use crate::sealing::Registered;
 use crate::{LabError, RunRecord, Unobserved};
 use ontogeny_analysis::survival::{AftOptions, AftRow, Lifetime, fit_aft};
 use ontogeny_core::random::Philox;
+use ontogeny_core::{DesignOutcome, DesignProblem};
+use std::collections::BTreeMap;
+
+/// The theory that designs: hyper-parameters only, log-linear. No trajectory can be read before a run begins.
+const DESIGNER: &str = "hparams-only";
+
+/// Half-width of a target, as a share of the wanted step.
+const TOLERANCE: f64 = 0.3;
 
 /// What the design task gave.
 pub(super) struct Outcome {
@@ -23,39 +34,38 @@ pub(super) struct Problem {
     pub cell: Cell,
     /// What the fitted law says about the recipe, in steps.
     pub predicted: f64,
-    /// `T_grok` on fresh seeds; `None` where it did not come by the horizon.
-    pub times: Vec<Option<f64>>,
-    /// The same for a recipe drawn at random from the same ranges.
-    pub random: Vec<Option<f64>>,
+    /// What was sealed.
+    pub sealed: DesignProblem,
+    /// What came of it: `T_grok` on fresh seeds.
+    pub outcome: DesignOutcome,
 }
 
 impl Problem {
-    /// Median over seeds within 30 % of the target, and every seed grokked.
+    /// Whether four in five seeds grokked within 30 % of the target.
     pub(super) fn solved(&self) -> bool {
-        hits(&self.times, self.target)
+        self.sealed.is_hit_by(&self.outcome.recipe)
     }
 
     /// The same for the random recipe.
     pub(super) fn random_solved(&self) -> bool {
-        hits(&self.random, self.target)
+        self.sealed.is_hit_by(&self.outcome.random)
     }
 
     /// Median `T_grok`, infinite if most seeds did not.
     pub(super) fn middle(&self) -> f64 {
-        median(self.times.iter().map(|t| t.unwrap_or(f64::INFINITY)))
+        median(self.outcome.recipe.iter().map(|t| t.unwrap_or(f64::INFINITY)))
     }
 }
 
-fn hits(times: &[Option<f64>], target: f64) -> bool {
-    let middle = median(times.iter().map(|t| t.unwrap_or(f64::INFINITY)));
-    !times.is_empty() && times.iter().all(Option::is_some) && (middle / target - 1.0).abs() <= 0.3
-}
-
-/// Fits `ln T_grok` on weight decay and data fraction, proposes a recipe per target, runs it.
+/// Fits `ln T_grok` on weight decay and data fraction, seals a recipe per target, runs it.
+///
+/// Targets are multiples of the median grok time of the fastest cell of the grid, as far as the horizon allows.
+/// The default recipe is the reference cell, as its test runs did.
 pub(super) fn run(
     ctx: &StudyContext<'_>,
     sizes: &Sizes,
-    fit: &[RunRecord],
+    (fit, test): (&[RunRecord], &[RunRecord]),
+    before: &Registered,
 ) -> Result<Outcome, LabError> {
     let rows: Vec<AftRow> = (fit.iter())
         .filter_map(|r| {
@@ -64,55 +74,72 @@ pub(super) fn run(
             Some(AftRow { x, t: Lifetime::from_censoring(r.event("T_grok")?.when) })
         })
         .collect();
-    let Some(law) = fit_aft(&rows, AftOptions::default()) else {
+    let fastest = sizes.fastest().name();
+    let base = median(fit.iter().filter(|r| r.manifest.cell == fastest).filter_map(grokked_at));
+    let (Some(law), true) = (fit_aft(&rows, AftOptions::default()), base.is_finite()) else {
         return Ok(Outcome { problems: Vec::new() });
     };
     let says = |c: &Cell| law.location(&[c.weight_decay.ln(), c.fraction.ln()]).exp();
-    let reference = sizes.reference();
-    let base = median(
-        fit.iter()
-            .filter(|r| r.manifest.cell == reference.name())
-            .map(|r| r.time("T_grok").map_or(f64::INFINITY, |t| t.0 as f64)),
-    );
-    let base = if base.is_finite() { base } else { says(&reference) };
+    let seen: Vec<f64> = fit.iter().filter_map(grokked_at).collect();
+    let range = seen.iter().fold((f64::INFINITY, 0.0), |(lo, hi): (f64, f64), t| (lo.min(*t), hi.max(*t)));
     // Targets inside the horizon only: a step that cannot be seen cannot be hit.
-    let targets: Vec<f64> = [0.5, 1.5]
-        .into_iter()
-        .map(|m| m * base)
-        .filter(|t| *t < 0.8 * sizes.horizon as f64)
-        .collect();
-    let mut problems = Vec::new();
-    let mut plans: Vec<RunPlan> = Vec::new();
-    let first = ctx.options.seed + 2000;
-    for (i, target) in targets.into_iter().enumerate() {
+    let reach = 0.8 * sizes.horizon as f64;
+    let targets = sizes.design_multiples.iter().map(|m| m * base).filter(|t| *t < reach);
+    let seeds: Vec<u64> = (0..sizes.n_design).map(|i| ctx.options.seed + 2000 + i).collect();
+    let (mut posed, mut plans) = (Vec::new(), Vec::<RunPlan>::new());
+    for (i, target) in targets.enumerate() {
         let Some(cell) = recipe(sizes, target, &says) else { continue };
         let draws = Philox::new(ctx.options.seed, "grokking.random_recipe").at(i as u64);
         let choices = candidates(sizes);
         let other = choices[draws.below(0, choices.len() as u64) as usize];
         for (role, c) in [("design", cell), ("random", other)] {
-            for seed in first..first + sizes.n_design {
+            for &seed in &seeds {
                 let role = format!("{role}.{}", i + 1);
                 plans.push(super::plan(ctx, sizes, &role, &c.name(), sizes.config(c), seed));
             }
         }
-        problems.push(Problem {
-            target,
-            cell,
-            predicted: says(&cell),
-            times: vec![],
-            random: vec![],
-        });
+        let recipe = BTreeMap::from([
+            ("optimizer.weight_decay".to_owned(), cell.weight_decay.into()),
+            ("task.train_fraction".to_owned(), cell.fraction.into()),
+        ]);
+        let sealed = DesignProblem {
+            id: format!("{}/design/{}", ctx.id, i + 1),
+            property: PROPERTY.to_owned(),
+            theory: DESIGNER.to_owned(),
+            version: 1,
+            wanted: format!("grok at step {target:.0}, within {:.0} %", 100.0 * TOLERANCE),
+            target: ((1.0 - TOLERANCE) * target, (1.0 + TOLERANCE) * target),
+            recipe,
+            seeds: seeds.clone(),
+            budget: sizes.horizon as f64,
+            fitted_range: range,
+        };
+        posed.push((target, cell, sealed));
     }
+    let sealed: Vec<DesignProblem> = posed.iter().map(|(_, _, p)| p.clone()).collect();
+    seal_designs(ctx.conductor, before, &sealed)?;
     let records = ctx
         .conductor
         .conduct_all("design", &plans, ctx.options.threads, &|_| Box::new(Unobserved))?;
-    let times = |r: &[RunRecord]| r.iter().map(|r| r.time("T_grok").map(|t| t.0 as f64)).collect();
-    let n = sizes.n_design as usize;
-    for (problem, both) in problems.iter_mut().zip(records.chunks(2 * n)) {
-        problem.times = times(&both[..n]);
-        problem.random = times(&both[n..]);
-    }
+    let reference = sizes.reference().name();
+    let default: Vec<RunRecord> =
+        test.iter().filter(|r| r.manifest.cell == reference).cloned().collect();
+    let both = records.chunks(2 * seeds.len());
+    let problems: Vec<Problem> = (posed.into_iter().zip(both))
+        .map(|((target, cell, sealed), both)| {
+            let (recipe, random) = both.split_at(seeds.len());
+            let tried = Tried { recipe, random, default: &default };
+            let outcome = answer(&sealed, tried, grokked_at);
+            Problem { target, cell, predicted: says(&cell), sealed, outcome }
+        })
+        .collect();
+    let outcomes: Vec<DesignOutcome> = problems.iter().map(|p| p.outcome.clone()).collect();
+    settle_designs(ctx.conductor, before, &outcomes)?;
     Ok(Outcome { problems })
+}
+
+fn grokked_at(r: &RunRecord) -> Option<f64> {
+    r.time("T_grok").map(|t| t.0 as f64)
 }
 
 /// Recipes to choose from: weight decay on a fine grid, data fractions between those that were fitted.

@@ -7,11 +7,12 @@ use crate::interventions::intervention;
 use crate::paired::{Arm, Bench, Forked, effect_of, event_time, run_arms};
 use crate::sealing::{EffectTarget, Question, Registered, seal_effects, settle_effect};
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::distribution::median;
+use crate::draw::median;
+use ontogeny_analysis::distribution::{Cdf, Support};
 use ontogeny_analysis::effects::{
     Difference, Effect, NO_EFFECT, OBSERVATIONAL, Pair, no_effect, observational_effect, seed_band,
 };
-use ontogeny_core::{Forecast, Step};
+use ontogeny_core::{Forecast, Predictive, Step};
 use ontogeny_train::RunConfig;
 
 /// What the forks gave.
@@ -26,8 +27,8 @@ pub(super) struct Outcome<'a> {
     pub effects: Vec<(String, String, Effect, Claims)>,
 }
 
-/// Theory and the median of what it claimed.
-pub(super) type Claims = Vec<(String, f64)>;
+/// Theory and what it claimed: median with the ends of the central 90 %, each in the median over parents.
+pub(super) type Claims = Vec<(String, (f64, f64, f64))>;
 
 /// In the order of the report.
 const CHANGES: [&str; 6] = ["wd_off", "wd_x2", "wd_half", "swap_augment", "grokfast", "placebo"];
@@ -45,7 +46,7 @@ pub(super) fn run<'a>(
     let stop = stop();
     let bench = Bench { study: &ctx.id, rules: &rules, stop: &stop };
     // Parents that grokked, the reference cell first: a fork of a run that never grokked shows little.
-    let grokked = |r: &&RunRecord| r.time("T_grok").is_some() && r.time("T_mem").is_some();
+    let grokked = |r: &&RunRecord| r.time("T_grok") > r.known("T_mem") && r.known("T_mem").is_some();
     let reference = sizes.reference().name();
     let mut parents: Vec<&RunRecord> = test.iter().filter(grokked).collect();
     parents.sort_by_key(|r| r.manifest.cell != reference);
@@ -105,7 +106,7 @@ pub(super) fn run<'a>(
                 continue;
             }
             let effect = effect_of(&mine, band, |r| event_time(r, "T_grok"));
-            let mut said: std::collections::BTreeMap<&str, Vec<f64>> =
+            let mut said: std::collections::BTreeMap<&str, Vec<&Predictive>> =
                 std::collections::BTreeMap::new();
             for (i, f) in &claims {
                 let arm = &forked[*i].arm;
@@ -113,20 +114,24 @@ pub(super) fn run<'a>(
                     && arm.point == point
                     && let Some(p) = &f.predictive
                 {
-                    said.entry(&f.theory.name).or_default().push(median(p));
+                    said.entry(&f.theory.name).or_default().push(p);
                 }
             }
-            let said =
-                said.into_iter().map(|(t, m)| (t.to_owned(), crate::draw::median(m))).collect();
+            let at = |p: &[&Predictive], level: f64| {
+                let of = |p: &&Predictive| Cdf::new(p, Support::Line)?.quantile(level);
+                median(p.iter().filter_map(of))
+            };
+            let three = |p: &[&Predictive]| (at(p, 0.5), at(p, 0.05), at(p, 0.95));
+            let said = said.into_iter().map(|(t, p)| (t.to_owned(), three(&p))).collect();
             effects.push((name.to_owned(), point.to_owned(), effect, said));
         }
     }
     Ok(Outcome { forked, n_verified, band, effects })
 }
 
-/// `T_mem` and the middle between it and `T_grok`.
+/// Where memorization is known, and the middle between it and `T_grok`.
 fn points(parent: &RunRecord) -> Vec<(&'static str, Step)> {
-    match (parent.time("T_mem"), parent.time("T_grok")) {
+    match (parent.known("T_mem"), parent.time("T_grok")) {
         (Some(m), Some(g)) => vec![("T_mem", m), ("half delay", Step(u64::midpoint(m.0, g.0)))],
         _ => Vec::new(),
     }
@@ -144,7 +149,8 @@ pub(super) fn band(fit: &[RunRecord]) -> Option<f64> {
 }
 
 /// What the theories say about one fork at memorization: the forecast under the changed hyper-parameters, less
-/// the forecast under the parent's own. Changes that no hyper-parameter expresses are not claimed about.
+/// the forecast under the parent's own. About changes that no hyper-parameter expresses nothing is claimed; of
+/// the placebo every theory claims that it does nothing.
 fn claim(
     ctx: &StudyContext<'_>,
     arm: &Arm,
@@ -160,7 +166,8 @@ fn claim(
     let own = super::features_of(parent);
     let changed = features(&arm.plan.config);
     let finite = changed.values().all(|v| v.is_finite());
-    if arm.point != "T_mem" || own == changed || !finite {
+    let silent = own == changed && arm.intervention != "placebo";
+    if arm.point != "T_mem" || silent || !finite {
         return Ok(Vec::new());
     }
     let prefix = parent.prefix(fork.step);

@@ -88,7 +88,7 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     let control =
         conductor.conduct_all("random labels", &controls, threads, &|_| Box::new(Unobserved))?;
     let forks = forks::run(ctx, &sizes, &fit, &test, &questions, &before)?;
-    let design = design::run(ctx, &sizes, &fit)?;
+    let design = design::run(ctx, &sizes, (&fit, &test), &before)?;
     let evidence = Evidence {
         sizes,
         fit: &fit,

@@ -28,7 +28,9 @@ pub(super) struct Sizes {
     pub n_forked: usize,
     pub n_control: u64,
     pub n_design: u64,
-    pub chunk_examples: usize,
+    /// Wanted grok times, as multiples of that of the fastest cell.
+    pub design_multiples: &'static [f64],
+    pub lanes: usize,
 }
 
 /// One configuration of the grid.
@@ -60,7 +62,8 @@ impl Sizes {
             n_forked: 2,
             n_control: 1,
             n_design: 5,
-            chunk_examples: 192,
+            design_multiples: &[1.5, 3.0],
+            lanes: 1,
         };
         let study = Self {
             p: 53,
@@ -74,6 +77,7 @@ impl Sizes {
             n_transport: 3,
             n_forked: 4,
             n_control: 2,
+            design_multiples: &[1.5, 2.0, 3.0, 4.0, 5.0, 6.0],
             ..smoke
         };
         let tier = match tier {
@@ -92,6 +96,7 @@ impl Sizes {
                 n_transport: 5,
                 n_forked: 10,
                 n_control: 3,
+                lanes: 4,
                 ..study
             },
         };
@@ -122,6 +127,12 @@ impl Sizes {
         }
     }
 
+    /// The cell that should grok first: most weight decay, most data.
+    pub(super) fn fastest(&self) -> Cell {
+        let last = |v: &[f64]| v[v.len() - 1];
+        Cell { weight_decay: last(self.weight_decays), fraction: last(self.fractions) }
+    }
+
     /// A cell with values on both axes that no theory has seen.
     pub(super) fn transport(&self) -> Cell {
         let between = f64::midpoint(self.fractions[0], self.fractions[1]);
@@ -141,6 +152,8 @@ impl Sizes {
             "weight_norms",
             "slingshots",
         ];
+        // One chunk a lane: what is measured fastest. More lanes where a run may get more than one thread.
+        let pairs = (f64::from(self.p * self.p) * cell.fraction).ceil() as usize;
         RunConfig {
             task: TaskConfig::Modular(ModularConfig::addition(self.p, cell.fraction)),
             model: ModelConfig::Transformer(TransformerConfig::grokking(
@@ -152,7 +165,7 @@ impl Sizes {
             objective: Objective::CrossEntropy,
             optimizer: OptimizerConfig::adamw(lr, cell.weight_decay),
             horizon: self.horizon,
-            lanes: LanePlan { lanes: 4, chunk_examples: self.chunk_examples },
+            lanes: LanePlan { lanes: self.lanes, chunk_examples: pairs.div_ceil(self.lanes) },
             record: RecordPlan {
                 probe_every: self.probe_every,
                 checkpoint_every: self.horizon / 4,

@@ -5,12 +5,20 @@
 //! others. Each recipe is run on fresh seeds, beside random mixtures of the same cost.
 
 use super::super::StudyContext;
+use super::PROPERTY;
 use super::sizes::{Sizes, event};
+use crate::designing::{Tried, answer, seal_designs, settle_designs};
 use crate::draw::median;
 use crate::plan::{RunPlan, StopRule};
+use crate::sealing::Registered;
 use crate::{LabError, RunRecord, Unobserved};
 use ontogeny_analysis::stats::SlopeFit;
 use ontogeny_core::random::Philox;
+use ontogeny_core::{DesignOutcome, DesignProblem};
+use std::collections::BTreeMap;
+
+/// The theory whose law is turned around: one slope for all skills and runs.
+const DESIGNER: &str = "skill-pooled-slope";
 use ontogeny_train::tasks::sparse_parity::Mixture;
 
 /// One problem with what became of it.
@@ -21,6 +29,8 @@ pub(super) struct Problem {
     pub deadlines: Vec<f64>,
     /// The mixture that the law proposes.
     pub mixture: Vec<f64>,
+    /// What was sealed.
+    pub sealed: DesignProblem,
     /// Per fresh seed: the time of the last skill, and whether every deadline was met.
     pub runs: Vec<(Option<f64>, bool)>,
     /// The same for random mixtures.
@@ -41,8 +51,9 @@ pub(super) struct Outcome {
 pub(super) fn run(
     ctx: &StudyContext<'_>,
     sizes: &Sizes,
-    law: Option<SlopeFit>,
-    residual_sd: f64,
+    (law, residual_sd): (Option<SlopeFit>, f64),
+    (fit, test): (&[RunRecord], &[RunRecord]),
+    before: &Registered,
 ) -> Result<Outcome, LabError> {
     let n = sizes.n_tasks;
     let Some(law) = law else {
@@ -86,26 +97,50 @@ pub(super) fn run(
                 (0..n as u64).map(|k| -(1.0 - draws.uniform(k)).ln() + 1e-3).collect();
             plans.push(plan(ctx, sizes, &format!("random.{slug}"), weights, seed, &deadlines));
         }
+        let late = |r: &RunRecord| lateness(r, &deadlines);
+        let seen: Vec<f64> = fit.iter().filter_map(late).collect();
+        let sealed = DesignProblem {
+            id: format!("{}/design/{slug}", ctx.id),
+            property: PROPERTY.to_owned(),
+            theory: DESIGNER.to_owned(),
+            version: 1,
+            wanted: format!("{name}: every skill by its deadline (outcome: the largest share used)"),
+            target: (0.0, 1.0),
+            recipe: BTreeMap::from([("task.mixture.weights".to_owned(), mixture.clone().into())]),
+            seeds: fresh(ctx, sizes).collect(),
+            budget: sizes.horizon as f64,
+            fitted_range: (
+                seen.iter().copied().fold(f64::INFINITY, f64::min),
+                seen.iter().copied().fold(0.0, f64::max),
+            ),
+        };
         problems.push(Problem {
             name: name.to_owned(),
             deadlines,
             mixture,
+            sealed,
             runs: Vec::new(),
             random: Vec::new(),
         });
     }
+    let sealed: Vec<DesignProblem> = problems.iter().map(|p| p.sealed.clone()).collect();
+    seal_designs(ctx.conductor, before, &sealed)?;
     let records = ctx
         .conductor
         .conduct_all("design", &plans, ctx.options.threads, &|_| Box::new(Unobserved))?;
     let per = sizes.n_design as usize;
     let mut uniform = Vec::new();
+    let mut outcomes: Vec<DesignOutcome> = Vec::new();
     for (i, (problem, both)) in problems.iter_mut().zip(records.chunks(2 * per)).enumerate() {
         problem.runs = both[..per].iter().map(|r| judge(r, &problem.deadlines)).collect();
         problem.random = both[per..].iter().map(|r| judge(r, &problem.deadlines)).collect();
+        let tried = Tried { recipe: &both[..per], random: &both[per..], default: test };
+        outcomes.push(answer(&problem.sealed, tried, |r| lateness(r, &problem.deadlines)));
         if i == 0 {
             uniform = both[..per].to_vec();
         }
     }
+    settle_designs(ctx.conductor, before, &outcomes)?;
     Ok(Outcome { problems, uniform, predicted_uniform: Some((even, residual_sd)) })
 }
 
@@ -130,6 +165,14 @@ fn plan(
     let events = (1..=sizes.n_tasks).map(event).collect();
     let stop = StopRule::After { events, extra: 0 };
     RunPlan { stop, ..super::plan(ctx, sizes, role, "designed", config, seed) }
+}
+
+/// The largest share of a deadline that any skill used; `None` if one never came.
+fn lateness(record: &RunRecord, deadlines: &[f64]) -> Option<f64> {
+    let shares = deadlines.iter().enumerate();
+    let share = |(i, d): (usize, &f64)| Some(record.time(&event(i + 1))?.0 as f64 / d);
+    let shares: Option<Vec<f64>> = shares.map(share).collect();
+    Some(shares?.into_iter().fold(0.0, f64::max))
 }
 
 /// Time of the last skill, and whether every deadline was met.

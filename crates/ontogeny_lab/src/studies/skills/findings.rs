@@ -10,7 +10,7 @@ use crate::scoreboard::{self, Scored, fans, lines, scored};
 use crate::sealing::Registered;
 use crate::studies::{check_row, checks_table, manifest_block, probe_share, scorecard_blocks};
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::stats::{ols, spearman};
+use ontogeny_analysis::stats::{mean_and_error, ols, spearman};
 use ontogeny_core::{Block, Figure, FigureBody, Findings, Line, Section, Table};
 
 /// Writes the findings from the evidence and the ledger as it now stands.
@@ -156,13 +156,6 @@ fn invariance(e: &Evidence<'_>) -> Option<Invariance> {
     let (m, se) = mean_and_error(&even)?;
     let (_, own_se) = mean_and_error(&own).unwrap_or((0.0, 0.0));
     Some(Invariance { predicted: mean.exp(), observed: (mean + m).exp(), z: m / se.hypot(own_se) })
-}
-
-fn mean_and_error(v: &[f64]) -> Option<(f64, f64)> {
-    let n = v.len() as f64;
-    let mean = v.iter().sum::<f64>() / n;
-    let variance = v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    (v.len() >= 2).then(|| (mean, (variance / n).sqrt()))
 }
 
 /// How many times sooner the last skill comes under equal rates than under Zipf rates; a lower bound where

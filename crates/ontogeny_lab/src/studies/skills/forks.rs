@@ -99,14 +99,11 @@ pub(super) fn run<'a>(
 }
 
 fn fork_step(parent: &RunRecord) -> Option<Step> {
-    let mut seen: Vec<Step> = parent
-        .events
-        .iter()
-        .filter(|e| e.name.starts_with("T_skill."))
-        .filter_map(|e| e.when.seen_at())
-        .collect();
-    seen.sort_unstable();
-    seen.get(FIRST[1] - 1).copied()
+    let skills = parent.events.iter().filter(|e| e.name.starts_with("T_skill."));
+    let mut known: Vec<Step> =
+        skills.filter(|e| !e.when.is_censored()).map(|e| e.known_at).collect();
+    known.sort_unstable();
+    known.get(FIRST[1] - 1).copied()
 }
 
 /// The changes: a dose series on one task with its opposite direction, all tasks alike, and the placebo.

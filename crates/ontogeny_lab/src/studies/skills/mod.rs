@@ -67,7 +67,7 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     })?;
     let (law, residual_sd) = zipf_law(&sizes, &fit);
     let forks = forks::run(ctx, &sizes, &test, &questions, &before)?;
-    let design = design::run(ctx, &sizes, law, residual_sd)?;
+    let design = design::run(ctx, &sizes, (law, residual_sd), (&fit, &test), &before)?;
     let evidence = Evidence {
         sizes,
         fit: &fit,

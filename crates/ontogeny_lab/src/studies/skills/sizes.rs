@@ -108,7 +108,7 @@ impl Sizes {
                 ..OptimizerConfig::adamw(2e-3, 0.0)
             },
             horizon: self.horizon,
-            lanes: LanePlan { lanes: 2, chunk_examples: 256 },
+            lanes: LanePlan { lanes: 1, chunk_examples: self.batch },
             record: RecordPlan {
                 probe_every: self.probe_every,
                 checkpoint_every: self.horizon / 4,
