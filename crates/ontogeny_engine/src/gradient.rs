@@ -6,12 +6,12 @@
 //! what is added to what: the result has the same bits for any number of threads. Lanes and chunk size do
 //! decide the order of additions, so they are part of a run's identity.
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Batch, Engine, EngineError, Lane, Layout, Network, Taps, Var,
+    Batch, Engine, EngineError, Lane, Layout, Network, Outputs, Table, Taps, Var,
     host::{Real, Sums, simd},
     lane::{Home, HostLane},
     stash::Stashed,
@@ -100,7 +100,31 @@ impl Engine {
         objective: Objective,
         out: &mut Gradient,
     ) -> Result<(), EngineError> {
-        self.checked_gradient(net, params, batch, plan, objective, Home::F32, out)
+        self.checked_gradient(net, params, batch, plan, objective, Home::F32, None, out).map(drop)
+    }
+
+    /// [`gradient_into`](Self::gradient_into) that also hands out what its forward pass computed: logits and
+    /// named activations, rows in the order of the batch. The gradient has the same bits as without.
+    ///
+    /// # Errors
+    /// If parameters, batch and plan do not fit each other, or the batch has no targets.
+    #[expect(clippy::too_many_arguments, reason = "those of `gradient_into`, and the taps")]
+    pub fn gradient_and_outputs(
+        &self,
+        net: &dyn Network,
+        params: &[f32],
+        batch: &Batch,
+        plan: LanePlan,
+        objective: Objective,
+        taps: &[&str],
+        out: &mut Gradient,
+    ) -> Result<Outputs, EngineError> {
+        #[cfg(feature = "composite")]
+        if self.device.is_some() {
+            self.gradient_into(net, params, batch, plan, objective, out)?;
+            return self.outputs(net, params, batch, plan, taps);
+        }
+        self.checked_gradient(net, params, batch, plan, objective, Home::F32, Some(taps), out)
     }
 
     /// [`gradient`](Self::gradient) with every operation in `f64`.
@@ -116,7 +140,7 @@ impl Engine {
         objective: Objective,
     ) -> Result<Gradient<f64>, EngineError> {
         let mut out = Gradient::default();
-        self.checked_gradient(net, params, batch, plan, objective, Home::F64, &mut out)?;
+        self.checked_gradient(net, params, batch, plan, objective, Home::F64, None, &mut out)?;
         Ok(out)
     }
 
@@ -132,46 +156,55 @@ impl Engine {
         plan: LanePlan,
         objective: Objective,
         home: fn(HostLane<S>) -> Home,
+        taps: Option<&[&str]>,
         out: &mut Gradient<S>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Outputs, EngineError> {
         Self::check(net, params.len(), batch, plan)?;
         if batch.targets.is_empty() {
             return Err(EngineError::NoTargets);
         }
         #[cfg(feature = "composite")]
         if let Some(device) = &self.device {
-            return crate::composite::gradient(device, net, params, batch, plan, objective, out);
+            crate::composite::gradient(device, net, params, batch, plan, objective, out)?;
+            return Ok(Outputs::default());
         }
         let (n, layout, stash) = (batch.n_examples(), net.layout(), S::stash(self));
         let step = stash.params(params);
         let mut lanes = self.workers.run(plan.lanes.min(n.div_ceil(plan.chunk_examples)), |l| {
             let sums = Rc::new(stash.sums(layout));
-            let (mut loss, mut n_correct) = (0.0, 0);
+            let (mut loss, mut n_correct, mut seen) = (0.0, 0, Vec::new());
             let starts = (l * plan.chunk_examples..n).step_by(plan.lanes * plan.chunk_examples);
             for start in starts {
                 let chunk = batch.slice(start..(start + plan.chunk_examples).min(n));
                 let host = HostLane::new(layout, &step, Some(&sums), false);
                 let lane = Lane::new(layout, home(host));
-                let logits = net.forward(&lane, &chunk, &mut Taps::none());
+                let mut wanted = taps.map_or_else(Taps::none, Taps::wanting);
+                let logits = net.forward(&lane, &chunk, &mut wanted);
+                if taps.is_some() {
+                    seen.push((start, logits.to_table(), wanted.into_tables()));
+                }
                 n_correct += correct(&logits, chunk.targets);
                 loss += backward(&objective.loss(&logits, chunk.targets));
             }
             let Some(sums) = Rc::into_inner(sums) else {
                 panic!("{net:?} kept a parameter's tensor beyond its forward pass");
             };
-            LaneSum { loss, n_correct, sums }
+            LaneSum { loss, n_correct, sums, seen }
         });
         stash.put_params(step);
         out.loss = lanes.iter().map(|l| l.loss).sum::<f64>() / batch.targets.len() as f64;
         out.n_correct = lanes.iter().map(|l| l.n_correct).sum();
         out.n_readouts = batch.targets.len();
         out.grad.resize(layout.len(), S::ZERO);
+        let mut seen: Vec<Seen> = lanes.iter_mut().flat_map(|l| l.seen.drain(..)).collect();
+        seen.sort_by_key(|s| s.0);
+        let outputs = Outputs::of_chunks(seen.into_iter().map(|(_, logits, taps)| (logits, taps)));
         let mut sums: Vec<&mut Sums<S>> = lanes.iter_mut().map(|l| &mut l.sums).collect();
         self.reduce(layout, &mut sums, 1.0 / batch.targets.len() as f64, &mut out.grad);
         for lane in lanes {
             stash.put_sums(lane.sums);
         }
-        Ok(())
+        Ok(outputs)
     }
 
     /// `out = scale * (lanes[0] + lanes[1] + ...)`, added in that order.
@@ -221,7 +254,11 @@ struct LaneSum<S> {
     loss: f64,
     n_correct: usize,
     sums: Sums<S>,
+    seen: Vec<Seen>,
 }
+
+/// What a chunk's forward pass showed, and where in the batch the chunk begins.
+type Seen = (usize, Table, BTreeMap<String, Table>);
 
 /// Runs the backward pass and returns the loss.
 pub(crate) fn backward(loss: &Var<1>) -> f64 {

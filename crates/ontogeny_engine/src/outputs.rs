@@ -11,12 +11,43 @@ use crate::{
 };
 
 /// Logits and activations of a forward pass.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outputs {
     /// `[n_readouts, n_classes]`.
     pub logits: Table,
     /// The taps that were asked for and that the network offers, rows in the order of the batch.
     pub taps: BTreeMap<String, Table>,
+}
+
+impl Outputs {
+    /// Joins the tables of chunks in the order of the batch.
+    pub(crate) fn of_chunks(
+        chunks: impl IntoIterator<Item = (Table, impl IntoIterator<Item = (String, Table)>)>,
+    ) -> Self {
+        let mut out = Self::default();
+        for (logits, taps) in chunks {
+            out.logits.append(logits);
+            for (name, table) in taps {
+                out.taps.entry(name).or_default().append(table);
+            }
+        }
+        out
+    }
+
+    /// Joins the outputs of two parts of a set, whose rows are to stand at `rows` of the whole. Rows are
+    /// examples: the networks of both parts read out once per example.
+    ///
+    /// # Panics
+    /// If the rows of the parts are not as many as the places named.
+    #[must_use]
+    pub fn interleaved(parts: [(&Self, &[u32]); 2]) -> Self {
+        let taps = parts[0].0.taps.keys().map(|name| {
+            let part = |i: usize| (&parts[i].0.taps[name], parts[i].1);
+            (name.clone(), Table::interleaved([part(0), part(1)]))
+        });
+        let logits = parts.map(|(o, rows)| (&o.logits, rows));
+        Self { logits: Table::interleaved(logits), taps: taps.collect() }
+    }
 }
 
 impl Engine {
@@ -37,14 +68,7 @@ impl Engine {
             let logits = net.forward(lane, chunk, &mut taps).to_table();
             (logits, taps.into_tables())
         })?;
-        let mut out = Outputs { logits: Table::default(), taps: BTreeMap::new() };
-        for (logits, taps) in tables {
-            out.logits.append(logits);
-            for (name, table) in taps {
-                out.taps.entry(name).or_default().append(table);
-            }
-        }
-        Ok(out)
+        Ok(Outputs::of_chunks(tables))
     }
 
     /// The gradient of every example's own loss (summed over its readouts) with respect to its features or

@@ -21,6 +21,21 @@ impl Table {
         Self { rows, cols, values }
     }
 
+    /// The rows of two tables in one, each at its named place.
+    pub(crate) fn interleaved(parts: [(&Self, &[u32]); 2]) -> Self {
+        let [(a, _), (b, _)] = parts;
+        assert_eq!(a.cols, b.cols, "rows of one table have one width");
+        let (rows, cols) = (a.rows + b.rows, a.cols);
+        let mut out = Self::new(rows, cols, vec![0.0; rows * cols]);
+        for (part, places) in parts {
+            assert_eq!(part.rows, places.len(), "a place for every row");
+            for (row, &at) in part.values.chunks_exact(part.cols).zip(places) {
+                out.values[at as usize * part.cols..][..part.cols].copy_from_slice(row);
+            }
+        }
+        out
+    }
+
     /// Row `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.cols..][..self.cols]

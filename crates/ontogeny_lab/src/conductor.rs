@@ -334,7 +334,7 @@ impl<'a> Running<'a> {
             let is_last = step.0 >= horizon;
             if step.0.is_multiple_of(every) || is_last || step == first {
                 // A resumed run has this reading already; it comes out the same and replaces itself.
-                self.read(step)?;
+                self.read(step, is_last)?;
                 observer.reading(&Live {
                     plan: self.plan,
                     step,
@@ -392,12 +392,35 @@ impl<'a> Running<'a> {
         self.keep(made, &rows).map(|()| None)
     }
 
+    /// The first half of the coming update; its time is training time.
+    fn look_ahead(&mut self) -> Result<ontogeny_engine::Outputs, LabError> {
+        let start = self.conductor.clock.unix_secs();
+        let taps = self.trainer.task().taps();
+        let seen = (self.trainer.look_ahead(taps))
+            .map_err(|source| LabError::Train { run: self.plan.id.clone(), source })?;
+        let secs = self.conductor.clock.unix_secs() - start;
+        self.train_secs += secs;
+        self.trainer.add_wall_secs(secs);
+        Ok(seen)
+    }
+
     /// Lets the probes look at the weights of `step`.
-    fn read(&mut self, step: Step) -> Result<(), LabError> {
+    fn read(&mut self, step: Step, is_last: bool) -> Result<(), LabError> {
+        // Where the batch is part of what is read, the coming update's forward pass serves both.
+        let looks = !is_last
+            && self.probes.names().next().is_some()
+            && self.trainer.task().contained().is_some();
+        let seen = if looks { Some(self.look_ahead()?) } else { None };
         let start = self.conductor.clock.unix_secs();
         self.readings.clear();
-        observe::observe(&self.trainer, self.last_loss, &mut self.probes, &mut self.readings)
-            .map_err(|source| LabError::Train { run: self.plan.id.clone(), source })?;
+        observe::observe(
+            &self.trainer,
+            seen.as_ref(),
+            self.last_loss,
+            &mut self.probes,
+            &mut self.readings,
+        )
+        .map_err(|source| LabError::Train { run: self.plan.id.clone(), source })?;
         let fingerprint = fork::fingerprint(self.trainer.state());
         self.probe_secs += self.conductor.clock.unix_secs() - start;
         let readings = std::mem::take(&mut self.readings);

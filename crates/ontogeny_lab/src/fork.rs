@@ -111,7 +111,8 @@ impl Conductor<'_> {
     /// No effect of a fork is reported unless this holds.
     ///
     /// # Errors
-    /// [`LabError::ControlDiffers`] with the first reading at which they differ.
+    /// [`LabError::ControlDiffers`] with the first reading at which they differ; [`LabError::Stopped`] after a
+    /// request to stop.
     pub fn verify_control(&self, run: &RunId, step: Step, n_steps: u64) -> Result<usize, LabError> {
         let reader = self.store.run(run)?;
         let recorded = reader.series("state.fingerprint")?.unwrap_or_default();
@@ -136,6 +137,9 @@ impl Conductor<'_> {
             }
             if now >= until {
                 return Ok(compared);
+            }
+            if self.watch.should_stop() {
+                return Err(LabError::Stopped);
             }
             control.update().map_err(train)?;
         }

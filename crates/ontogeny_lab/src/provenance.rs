@@ -172,7 +172,7 @@ fn effect_spread(entries: &[LedgerEntry], forecasts: &[&Forecast]) -> BTreeMap<S
     effects.into_iter().filter_map(of).collect()
 }
 
-/// Configuration keys that take more than one value.
+/// Configuration keys that take more than one value; how a run is recorded and cut into lanes is no axis.
 fn varying_keys<'a>(manifests: impl Iterator<Item = &'a RunManifest>) -> BTreeSet<String> {
     let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for m in manifests {
@@ -183,7 +183,7 @@ fn varying_keys<'a>(manifests: impl Iterator<Item = &'a RunManifest>) -> BTreeSe
         }
     }
     seen.into_iter()
-        .filter(|(k, v)| v.len() > 1 && !k.starts_with("record."))
+        .filter(|(k, v)| v.len() > 1 && !k.starts_with("record.") && !k.starts_with("lanes."))
         .map(|(k, _)| k)
         .collect()
 }

@@ -1,8 +1,9 @@
 //! Forecasts sealed while a run is live, and judged when it is over.
 
 use crate::conductor::{Conductor, Live, Observer};
+use crate::draw::median;
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::distribution::{Cdf, difference};
+use ontogeny_analysis::distribution::{Cdf, Support, difference};
 use ontogeny_analysis::forecasters::{
     BASELINES, CalibrationOptions, NamedFitted, NotFitted, Query, Theory, TrainingRun, Verdict,
     calibrate, fit_baselines, rivals,
@@ -240,7 +241,8 @@ impl Observer for Sealer<'_> {
         let mut cut: BTreeMap<Step, Prefix> = BTreeMap::new();
         let mut bodies = Vec::new();
         for forecast in open {
-            let again = cut.entry(forecast.cutoff).or_insert_with(|| record.prefix(forecast.cutoff));
+            let again =
+                cut.entry(forecast.cutoff).or_insert_with(|| record.prefix(forecast.cutoff));
             bodies.extend(settle(forecast, record, again, self.before));
         }
         self.conductor.ledger.append_all(bodies, self.conductor.clock)?;
@@ -362,6 +364,19 @@ pub(crate) fn seal_effects(
     let bodies: Vec<LedgerBody> = new.map(|f| LedgerBody::Forecast(Box::new(f.clone()))).collect();
     conductor.ledger.append_all(bodies, conductor.clock)?;
     Ok(sealed)
+}
+
+/// Median and the ends of the central 90 % of claims.
+pub(crate) type Claimed = (f64, f64, f64);
+
+/// What one theory claimed about several forks, each number in the median over the forks; `None` if it said
+/// nothing.
+pub(crate) fn claimed(claims: &[&Predictive]) -> Option<Claimed> {
+    let at = |level: f64| {
+        let of = |p: &&Predictive| Cdf::new(p, Support::Line)?.quantile(level);
+        median(claims.iter().filter_map(of))
+    };
+    (!claims.is_empty()).then(|| (at(0.5), at(0.05), at(0.95)))
 }
 
 /// Enters the observed effect of a fork and the score of a claim about it.

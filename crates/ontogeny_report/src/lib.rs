@@ -1,6 +1,6 @@
 //! Draws findings: figures (SVG, PNG) and the self-contained HTML report.
 //!
-//! [`render`] makes the whole report; [`figure_svg`] and [`png_from_svg`] make one figure. Same findings, same
+//! [`render`] makes the whole report, [`markdown`] its text; [`figure_svg`] and [`png_from_svg`] make one figure. Same findings, same
 //! bytes. Data that cannot be drawn (values that are not finite, or not positive on a logarithmic axis) never
 //! looks like zero: lines break, cells are hatched, and a note under the figure counts what is missing.
 
@@ -11,6 +11,7 @@ mod extent;
 mod figure;
 mod font;
 mod ink;
+mod markdown;
 mod number;
 mod page;
 mod path;
@@ -24,6 +25,7 @@ use rayon::prelude::*;
 
 pub use crate::error::ReportError;
 pub use crate::figure::figure_svg;
+pub use crate::markdown::markdown;
 pub use crate::png::png_from_svg;
 
 /// Pixels per unit of a figure in the PNG files: sharp on dense screens and in print at column width.

@@ -5,7 +5,7 @@ use crate::tasks::{Task, TaskShape};
 use crate::{RunConfig, TrainError, TrainState};
 use ontogeny_core::{Clocks, Schedule, Seeds, Step};
 use ontogeny_engine::optim::{Grokfast, Hyper, OptimState, OptimizerKind};
-use ontogeny_engine::{Engine, Gradient, LanePlan, Layout, Network, Outputs};
+use ontogeny_engine::{Batch, Engine, Gradient, LanePlan, Layout, Network, Outputs};
 use std::sync::Arc;
 
 /// Trains one network on one task.
@@ -18,6 +18,9 @@ pub struct Trainer {
     shape: TaskShape,
     state: TrainState,
     gradient: Gradient,
+    /// The gradient of the coming update, if it was made ahead of it.
+    ahead: Gradient,
+    ahead_of: Option<Step>,
 }
 
 /// What one update reports.
@@ -88,7 +91,17 @@ impl Trainer {
             state.optim = fresh;
         }
         let task = config.task.build(seeds.data_seed);
-        Ok(Self { config, engine, net, task, shape, state, gradient: Gradient::default() })
+        Ok(Self {
+            config,
+            engine,
+            net,
+            task,
+            shape,
+            state,
+            gradient: Gradient::default(),
+            ahead: Gradient::default(),
+            ahead_of: None,
+        })
     }
 
     /// The configuration.
@@ -132,9 +145,13 @@ impl Trainer {
         let batch = self.task.batch(step.0);
         let (plan, objective) = (self.config.lanes, self.config.objective);
         let g = &mut self.gradient;
-        (self.engine)
-            .gradient_into(&*self.net, &self.state.params, &batch, plan, objective, g)
-            .map_err(|source| TrainError::Engine { step, source })?;
+        if self.ahead_of.take() == Some(step) {
+            std::mem::swap(g, &mut self.ahead);
+        } else {
+            (self.engine)
+                .gradient_into(&*self.net, &self.state.params, &batch, plan, objective, g)
+                .map_err(|source| TrainError::Engine { step, source })?;
+        }
         if !g.loss.is_finite() {
             return Err(TrainError::Diverged { step, what: "the loss" });
         }
@@ -193,12 +210,47 @@ impl Trainer {
         })
     }
 
+    /// Makes the gradient of the coming update now, which the update will use, and hands out what its forward
+    /// pass showed: logits and named activations of the batch. The update has the same bits as without.
+    ///
+    /// # Errors
+    /// [`TrainError::Engine`] if the engine refuses.
+    pub fn look_ahead(&mut self, taps: &[&str]) -> Result<Outputs, TrainError> {
+        let step = self.state.step;
+        let batch = self.task.batch(step.0);
+        let (plan, objective) = (self.config.lanes, self.config.objective);
+        let (params, out) = (&self.state.params, &mut self.ahead);
+        let seen = (self.engine)
+            .gradient_and_outputs(&*self.net, params, &batch, plan, objective, taps, out)
+            .map_err(|source| TrainError::Engine { step, source })?;
+        self.ahead_of = Some(step);
+        Ok(seen)
+    }
+
+    /// Outputs of the first evaluation set, from what [`look_ahead`](Self::look_ahead) showed of the batch and a
+    /// forward pass over the rest; `None` for a task whose set does not contain the batch.
+    ///
+    /// # Errors
+    /// [`TrainError::Engine`] if the engine refuses.
+    pub fn evaluate_rest(
+        &self,
+        seen: &Outputs,
+        taps: &[&str],
+    ) -> Result<Option<Outputs>, TrainError> {
+        let Some(parts) = self.task.contained() else { return Ok(None) };
+        let rest = self.outputs(&parts.rest_batch, taps)?;
+        Ok(Some(Outputs::interleaved([(seen, &parts.batch), (&rest, &parts.rest)])))
+    }
+
     /// Logits and the named activations of evaluation set `i` at the current weights.
     ///
     /// # Errors
     /// [`TrainError::Engine`] if the engine refuses.
     pub fn evaluate(&self, set: usize, taps: &[&str]) -> Result<Outputs, TrainError> {
-        let batch = &self.task.eval_sets()[set].batch;
+        self.outputs(&self.task.eval_sets()[set].batch, taps)
+    }
+
+    fn outputs(&self, batch: &Batch, taps: &[&str]) -> Result<Outputs, TrainError> {
         let lanes = self.config.lanes.lanes;
         // Nothing is kept for a backward pass: chunks may be large.
         let chunk_examples = batch.n_examples().div_ceil(lanes).min(EVAL_CHUNK);

@@ -82,6 +82,32 @@ fn law_3_randomness_is_addressed_a_step_has_the_same_bits_for_any_number_of_thre
 }
 
 #[test]
+fn law_1_looking_ahead_changes_nothing_and_shows_what_an_evaluation_shows() {
+    let (mut plain, mut looked) = (trainer(grokking(), 1), trainer(grokking(), 1));
+    for _ in 0..5 {
+        let taps = looked.task().taps();
+        let seen = looked.look_ahead(taps).unwrap();
+        let joined = looked.evaluate_rest(&seen, taps).unwrap().unwrap();
+        let whole = looked.evaluate(0, taps).unwrap();
+        assert_eq!(joined, whole);
+        assert_eq!(go(&mut plain, 1), go(&mut looked, 1));
+        assert_eq!(plain.state().hash(), looked.state().hash());
+        assert_eq!(plain.last_gradient(), looked.last_gradient());
+    }
+    // What was looked at and then not used is made again.
+    looked.look_ahead(&[]).unwrap();
+    let mut resumed = trainer(grokking(), 1);
+    while resumed.state().step < looked.state().step {
+        resumed.update().unwrap();
+    }
+    assert_eq!(go(&mut looked, 1), go(&mut resumed, 1));
+    // A task whose batch is not part of what is read has nothing to save.
+    let mut other = trainer(parity(), 1);
+    let seen = other.look_ahead(&[]).unwrap();
+    assert!(other.evaluate_rest(&seen, &[]).unwrap().is_none());
+}
+
+#[test]
 fn an_intervention_changes_what_it_declares_and_nothing_before() {
     let mut parent = trainer(grokking(), 1);
     go(&mut parent, 20);

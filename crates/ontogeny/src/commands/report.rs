@@ -12,10 +12,16 @@ use std::path::PathBuf;
 
 /// Draw a study's report again, or list the studies that the store holds
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  ontogeny report\n  ontogeny report skills-smoke-s0")]
+#[command(
+    after_help = "Examples:\n  ontogeny report\n  ontogeny report skills-smoke-s0\n  ontogeny report skills-study-s0 --markdown > skills.md"
+)]
 pub(crate) struct Args {
     /// The study's name in the store
     study_id: Option<String>,
+
+    /// Print the findings as Markdown: sentences, tables and captions
+    #[arg(long, requires = "study_id", conflicts_with = "json")]
+    markdown: bool,
 }
 
 pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -26,6 +32,9 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         Failure::usage(format!("study {id} is not finished: it has no findings yet"))
             .help("the `ontogeny run` that began it goes on from where it was")
     })?;
+    if args.markdown {
+        return Ok(out.write_all(ontogeny_report::markdown(&findings).as_bytes())?);
+    }
     let report = draw(&store, &id, &findings)?;
     if face.json {
         write_json(out, &json!({ "id": id, "report": report }))?;

@@ -260,11 +260,7 @@ impl Fitted for Calibrated {
         self.conjecture(prefix, features)
     }
 
-    fn conjecture(
-        &self,
-        prefix: &Prefix,
-        features: &BTreeMap<String, f64>,
-    ) -> Option<Predictive> {
+    fn conjecture(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
         let p = self.inner.predict(prefix, features)?;
         Some(rescale(&p, self.factor, support(&self.query, prefix.cutoff())?))
     }

@@ -26,7 +26,8 @@ pub(crate) const ENTRY: TheoryEntry = TheoryEntry { spec: SPEC, build: || Box::n
 pub struct HparamsOnly;
 
 /// Which hyper-parameters vary among the runs, and how a missing or non-finite one is coded: the mean, with
-/// an indicator beside it.
+/// an indicator beside it. A hyper-parameter that repeats an earlier one (correlation of at least .99 over the
+/// runs, in the order of names) is left out: it could only be overfitted.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Encoding {
     columns: Vec<(String, f64, bool)>,
@@ -36,21 +37,26 @@ impl Encoding {
     pub(crate) fn learn(runs: &[&TrainingRun]) -> Self {
         let names: std::collections::BTreeSet<&String> =
             runs.iter().flat_map(|r| r.features.keys()).collect();
-        let columns = names
-            .into_iter()
-            .filter_map(|name| {
-                let all: Vec<Option<f64>> = runs
-                    .iter()
-                    .map(|r| r.features.get(name).copied().filter(|v| v.is_finite()))
-                    .collect();
-                let there: Vec<f64> = all.iter().flatten().copied().collect();
-                let gaps = there.len() < all.len();
-                let varies = there.iter().any(|v| *v != there[0]);
-                (varies || gaps && !there.is_empty())
-                    .then(|| (name.clone(), mean(&there).unwrap_or(0.0), gaps))
-            })
-            .collect();
-        Self { columns }
+        let columns = names.into_iter().filter_map(|name| {
+            let all: Vec<Option<f64>> = runs
+                .iter()
+                .map(|r| r.features.get(name).copied().filter(|v| v.is_finite()))
+                .collect();
+            let there: Vec<f64> = all.iter().flatten().copied().collect();
+            let gaps = there.len() < all.len();
+            let varies = there.iter().any(|v| *v != there[0]);
+            (varies || gaps && !there.is_empty())
+                .then(|| (name.clone(), mean(&there).unwrap_or(0.0), gaps, all))
+        });
+        let mut kept: Vec<(String, f64, bool)> = Vec::new();
+        let mut values: Vec<Vec<Option<f64>>> = Vec::new();
+        for (name, fill, gaps, all) in columns {
+            if !values.iter().any(|earlier| repeats(earlier, &all)) {
+                kept.push((name, fill, gaps));
+                values.push(all);
+            }
+        }
+        Self { columns: kept }
     }
 
     pub(crate) fn encode(&self, features: &BTreeMap<String, f64>) -> Vec<f64> {
@@ -68,6 +74,18 @@ impl Encoding {
     pub(crate) fn len(&self) -> usize {
         self.columns.iter().map(|c| 1 + usize::from(c.2)).sum()
     }
+}
+
+/// Whether two columns without gaps say the same, up to a scale and an offset.
+fn repeats(a: &[Option<f64>], b: &[Option<f64>]) -> bool {
+    let all = |v: &[Option<f64>]| v.iter().copied().collect::<Option<Vec<f64>>>();
+    let (Some(a), Some(b)) = (all(a), all(b)) else { return false };
+    let (Some(ma), Some(mb)) = (mean(&a), mean(&b)) else { return false };
+    let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+        a.iter().zip(&b).map(|(x, y)| f(x - ma, y - mb)).sum()
+    };
+    let (xy, xx, yy) = (sum(&|x, y| x * y), sum(&|x, _| x * x), sum(&|_, y| y * y));
+    xx > 0.0 && yy > 0.0 && xy.abs() >= 0.99 * (xx * yy).sqrt()
 }
 
 #[derive(Debug)]

@@ -196,11 +196,7 @@ pub trait Fitted: Send + Sync + Debug {
 
     /// What it would say if it did not know that it cannot: for claims about fork effects, of which no fit run
     /// can judge it. The same as [`Fitted::predict`] unless a verdict silenced it.
-    fn conjecture(
-        &self,
-        prefix: &Prefix,
-        features: &BTreeMap<String, f64>,
-    ) -> Option<Predictive> {
+    fn conjecture(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
         self.predict(prefix, features)
     }
 

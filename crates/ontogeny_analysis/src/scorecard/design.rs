@@ -98,9 +98,8 @@ pub(crate) fn block(entries: &[LedgerEntry], subject: &Subject<'_>) -> Computed<
         Some(o.costs.0 / best.reduce(f64::min).filter(|c| *c > 0.0)?)
     };
     let regrets: Vec<f64> = valid.iter().filter_map(regret).collect();
-    let outside = |(d, _): &&Tried<'_>| {
-        d.target.1 > d.fitted_range.1 || d.target.0 < d.fitted_range.0
-    };
+    let outside =
+        |(d, _): &&Tried<'_>| d.target.1 > d.fitted_range.1 || d.target.0 < d.fitted_range.0;
     Computed::Value(DesignBlock {
         n: valid.len(),
         n_left_out,

@@ -149,9 +149,7 @@ pub fn scorecard(
     let version = records::forecasts(entries)
         .filter(|(_, f)| subject.is(f))
         .map(|(_, f)| f.theory.version)
-        .chain(
-            designs.filter(|d| d.theory == theory && d.property == property).map(|d| d.version),
-        )
+        .chain(designs.filter(|d| d.theory == theory && d.property == property).map(|d| d.version))
         .max()
         .ok_or_else(|| ScorecardError::NoForecast {
             theory: theory.into(),
@@ -170,7 +168,8 @@ pub fn scorecard(
         .filter(|(_, f)| subject.is(f) && f.theory.version == version)
         .filter_map(|(_, f)| f.theory.own_fit)
         .last();
-    let own_fit = Computed::from_option(latest, "no forecast says how well the fit runs were fitted");
+    let own_fit =
+        Computed::from_option(latest, "no forecast says how well the fit runs were fitted");
     let levels = gates::levels(predict.value(), intervene.value(), design.value());
     let label = gates::label(&levels, intervene.value());
     Ok(Scorecard {

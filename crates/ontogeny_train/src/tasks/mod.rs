@@ -66,6 +66,17 @@ pub struct EvalSet {
     pub groups: Vec<(String, Vec<u32>)>,
 }
 
+/// An evaluation set that contains the batch of every update: only the rest must be computed for it.
+#[derive(Debug, Clone)]
+pub struct Contained {
+    /// Where in the set the examples of the batch are, in the order of the batch.
+    pub batch: Vec<u32>,
+    /// Where the others are.
+    pub rest: Vec<u32>,
+    /// The others.
+    pub rest_batch: Arc<Batch>,
+}
+
 /// A generator of data.
 pub trait Task: Send + Sync + std::fmt::Debug {
     /// The batch of the update that takes the run from `step` to `step + 1`.
@@ -82,6 +93,11 @@ pub trait Task: Send + Sync + std::fmt::Debug {
     /// The rate at which each group of the first evaluation set is met in training, where that is known: the
     /// expected loss of a batch is then known exactly.
     fn group_rates(&self) -> Option<&[f64]> {
+        None
+    }
+
+    /// How the first evaluation set contains the batch, where every update has the same one.
+    fn contained(&self) -> Option<&Contained> {
         None
     }
 

@@ -7,7 +7,7 @@
 //! network that memorizes symmetrically answers those without having understood anything, so the two kinds
 //! of held-out pairs are separate groups, and events are defined on the pairs whose mirror is held out too.
 
-use super::{EvalSet, InputShape, Task, TaskShape};
+use super::{Contained, EvalSet, InputShape, Task, TaskShape};
 use crate::TrainError;
 use crate::config::in_range;
 use ontogeny_core::random::Philox;
@@ -173,7 +173,11 @@ impl ModularConfig {
                 ("test_mirror_out".into(), mirror_out),
             ],
         };
-        ModularTask { p, batch: Arc::new(batch_of(&train)), eval: [grid], is_train }
+        let rest: Vec<u32> = (0..n as u32).filter(|&i| !is_train[i as usize]).collect();
+        let rest_batch = Arc::new(batch_of(&rest));
+        let batch = Arc::new(batch_of(&train));
+        let contained = Contained { batch: train, rest, rest_batch };
+        ModularTask { p, batch, eval: [grid], is_train, contained }
     }
 }
 
@@ -186,6 +190,7 @@ pub struct ModularTask {
     pub is_train: Vec<bool>,
     batch: Arc<Batch>,
     eval: [EvalSet; 1],
+    contained: Contained,
 }
 
 impl Task for ModularTask {
@@ -199,6 +204,11 @@ impl Task for ModularTask {
 
     fn taps(&self) -> &'static [&'static str] {
         &["blocks.0.mlp.post"]
+    }
+
+    fn contained(&self) -> Option<&Contained> {
+        // Nothing is saved where nothing is left over.
+        Some(&self.contained).filter(|c| !c.rest.is_empty())
     }
 
     fn modular(&self) -> Option<&ModularTask> {

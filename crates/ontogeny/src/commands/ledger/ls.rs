@@ -102,12 +102,7 @@ fn tried(o: &DesignOutcome) -> String {
         let each = v.iter().map(|y| y.map_or_else(|| "never".to_owned(), number));
         each.collect::<Vec<_>>().join(" ")
     };
-    format!(
-        "{} (random: {}; default: {})",
-        list(&o.recipe),
-        list(&o.random),
-        list(&o.default)
-    )
+    format!("{} (random: {}; default: {})", list(&o.recipe), list(&o.random), list(&o.default))
 }
 
 /// A score, never without those of its baselines (law 6).

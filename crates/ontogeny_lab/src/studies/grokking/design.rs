@@ -2,8 +2,8 @@
 //! step, then try it on fresh seeds.
 
 use super::super::StudyContext;
-use super::sizes::{Cell, Sizes};
 use super::PROPERTY;
+use super::sizes::{Cell, Sizes};
 use crate::designing::{Tried, answer, seal_designs, settle_designs};
 use crate::draw::median;
 use crate::plan::RunPlan;
@@ -81,7 +81,8 @@ pub(super) fn run(
     };
     let says = |c: &Cell| law.location(&[c.weight_decay.ln(), c.fraction.ln()]).exp();
     let seen: Vec<f64> = fit.iter().filter_map(grokked_at).collect();
-    let range = seen.iter().fold((f64::INFINITY, 0.0), |(lo, hi): (f64, f64), t| (lo.min(*t), hi.max(*t)));
+    let range =
+        seen.iter().fold((f64::INFINITY, 0.0), |(lo, hi): (f64, f64), t| (lo.min(*t), hi.max(*t)));
     // Targets inside the horizon only: a step that cannot be seen cannot be hit.
     let reach = 0.8 * sizes.horizon as f64;
     let targets = sizes.design_multiples.iter().map(|m| m * base).filter(|t| *t < reach);

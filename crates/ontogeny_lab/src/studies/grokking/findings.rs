@@ -66,7 +66,8 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
             blocks: vec![Block::Tree(tree(&all)), manifest_block(&e.test[0])],
         },
     ];
-    let n_design: usize = e.design.problems.iter().map(|p| p.outcome.recipe.len() + p.outcome.random.len()).sum();
+    let n_design: usize =
+        e.design.problems.iter().map(|p| p.outcome.recipe.len() + p.outcome.random.len()).sum();
     Ok(Findings {
         study: "grokking".into(),
         title: "Grokking modular addition".into(),
@@ -297,11 +298,7 @@ fn intervene(e: &Evidence<'_>) -> Vec<Block> {
     let rows: Vec<EffectRow> = (e.forks.effects.iter())
         .map(|(name, point, effect, said)| {
             let claim = said.iter().find(|(t, _)| t == "norm-passage").or(said.first());
-            effect_row(
-                &format!("{name} at {point}"),
-                effect,
-                claim.map(|(_, said)| *said),
-            )
+            effect_row(&format!("{name} at {point}"), effect, claim.map(|(_, said)| *said))
         })
         .collect();
     vec![

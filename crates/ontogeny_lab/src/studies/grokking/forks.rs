@@ -5,10 +5,10 @@ use super::sizes::{Sizes, features};
 use super::stop;
 use crate::interventions::intervention;
 use crate::paired::{Arm, Bench, Forked, effect_of, event_time, run_arms};
-use crate::sealing::{EffectTarget, Question, Registered, seal_effects, settle_effect};
+use crate::sealing::{
+    Claimed, EffectTarget, Question, Registered, claimed, seal_effects, settle_effect,
+};
 use crate::{LabError, RunRecord};
-use crate::draw::median;
-use ontogeny_analysis::distribution::{Cdf, Support};
 use ontogeny_analysis::effects::{
     Difference, Effect, NO_EFFECT, OBSERVATIONAL, Pair, no_effect, observational_effect, seed_band,
 };
@@ -28,7 +28,7 @@ pub(super) struct Outcome<'a> {
 }
 
 /// Theory and what it claimed: median with the ends of the central 90 %, each in the median over parents.
-pub(super) type Claims = Vec<(String, (f64, f64, f64))>;
+pub(super) type Claims = Vec<(String, Claimed)>;
 
 /// In the order of the report.
 const CHANGES: [&str; 6] = ["wd_off", "wd_x2", "wd_half", "swap_augment", "grokfast", "placebo"];
@@ -46,7 +46,8 @@ pub(super) fn run<'a>(
     let stop = stop();
     let bench = Bench { study: &ctx.id, rules: &rules, stop: &stop };
     // Parents that grokked, the reference cell first: a fork of a run that never grokked shows little.
-    let grokked = |r: &&RunRecord| r.time("T_grok") > r.known("T_mem") && r.known("T_mem").is_some();
+    let grokked =
+        |r: &&RunRecord| r.time("T_grok") > r.known("T_mem") && r.known("T_mem").is_some();
     let reference = sizes.reference().name();
     let mut parents: Vec<&RunRecord> = test.iter().filter(grokked).collect();
     parents.sort_by_key(|r| r.manifest.cell != reference);
@@ -117,12 +118,8 @@ pub(super) fn run<'a>(
                     said.entry(&f.theory.name).or_default().push(p);
                 }
             }
-            let at = |p: &[&Predictive], level: f64| {
-                let of = |p: &&Predictive| Cdf::new(p, Support::Line)?.quantile(level);
-                median(p.iter().filter_map(of))
-            };
-            let three = |p: &[&Predictive]| (at(p, 0.5), at(p, 0.05), at(p, 0.95));
-            let said = said.into_iter().map(|(t, p)| (t.to_owned(), three(&p))).collect();
+            let said = said.into_iter().filter_map(|(t, p)| Some((t.to_owned(), claimed(&p)?)));
+            let said = said.collect();
             effects.push((name.to_owned(), point.to_owned(), effect, said));
         }
     }

@@ -104,7 +104,9 @@ pub(super) fn run(
             property: PROPERTY.to_owned(),
             theory: DESIGNER.to_owned(),
             version: 1,
-            wanted: format!("{name}: every skill by its deadline (outcome: the largest share used)"),
+            wanted: format!(
+                "{name}: every skill by its deadline (outcome: the largest share used)"
+            ),
             target: (0.0, 1.0),
             recipe: BTreeMap::from([("task.mixture.weights".to_owned(), mixture.clone().into())]),
             seeds: fresh(ctx, sizes).collect(),

@@ -2,7 +2,7 @@
 
 use super::super::StudyContext;
 use super::design::Problem;
-use super::sizes::{FIRST, LEARNED, event, rates};
+use super::sizes::{FIRST, LEARNED, REFERENCE, event, rates};
 use super::{Evidence, LOSS, TIMES, cutoff_name, skill_times};
 use crate::draw::{line, markers, median, panel, spread, tree};
 use crate::paired::effect_row;
@@ -21,7 +21,7 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
     let times = lines(&records, TIMES, &cutoffs);
     let losses = lines(&records, LOSS, &cutoffs);
     let checks = checks(e, &times);
-    let mut all: Vec<&RunRecord> = e.fit.iter().chain(e.test).collect();
+    let mut all: Vec<&RunRecord> = e.fit.iter().chain(e.test).chain(e.transport).collect();
     all.extend(e.forks.forked.iter().map(|f| &f.record));
     let sections = vec![
         Section { heading: "Observe".into(), blocks: observe(e) },
@@ -64,12 +64,12 @@ fn headline(
     let mut says = Vec::new();
     if let Some(law) = &e.law {
         says.push(format!(
-            "Skills come in the order of their rates: ln T against ln p has slope {:+.2} [{:+.2}, {:+.2}] over {} \
-             fit runs (gradient-flow theory: -1).",
+            "Skills come in the order of their rates: ln T against ln p has slope {:+.2} [{:+.2}, {:+.2}] over the \
+             {} fit runs of the reference cell (gradient-flow theory: -1).",
             law.slope,
             law.interval.0,
             law.interval.1,
-            e.fit.len()
+            Evidence::reference(e.fit).len()
         ));
     }
     if let Some((l, (name, s, lo, hi))) = best(times) {
@@ -148,8 +148,7 @@ fn invariance(e: &Evidence<'_>) -> Option<Invariance> {
     let config = e.sizes.zipf();
     let p = rates(&config);
     let even: Vec<f64> = e.design.uniform.iter().filter_map(|r| of_run(r, &|_| mean)).collect();
-    let own: Vec<f64> = e
-        .fit
+    let own: Vec<f64> = Evidence::reference(e.fit)
         .iter()
         .filter_map(|r| of_run(r, &|k| law.intercept + law.slope * p[k - 1].ln()))
         .collect();
@@ -166,17 +165,19 @@ fn gain(e: &Evidence<'_>) -> Option<f64> {
             .map(|k| r.time(&event(k)).map_or(missing, |t| t.0 as f64))
             .fold(0.0, f64::max)
     };
-    let zipf = median(e.test.iter().map(|r| last(r, r.manifest.step.0 as f64)));
+    let zipf =
+        median(Evidence::reference(e.test).iter().map(|r| last(r, r.manifest.step.0 as f64)));
     let even = median(e.design.uniform.iter().map(|r| last(r, f64::INFINITY)));
     even.is_finite().then(|| zipf / even)
 }
 
 fn observe(e: &Evidence<'_>) -> Vec<Block> {
-    let runs: Vec<&RunRecord> = e.fit.iter().chain(e.test).collect();
+    let (fit, test) = (Evidence::reference(e.fit), Evidence::reference(e.test));
+    let runs: Vec<&RunRecord> = fit.iter().chain(&test).collect();
     let (loss, band) = spread(&runs, "mixture.loss", "all runs");
     let mut total = panel("loss, nats", true, vec![loss], Vec::new());
     total.bands = vec![band];
-    let example = &e.test[0];
+    let example = runs[runs.len() - 1];
     let n = e.sizes.n_tasks;
     let skills = (1..=n).map(|k| {
         let shown = k == 1 || k == n / 2 || k == n;
@@ -189,7 +190,7 @@ fn observe(e: &Evidence<'_>) -> Vec<Block> {
     let mut groups: Vec<Line> = Vec::new();
     let config = e.sizes.zipf();
     let p = rates(&config);
-    for (name, records) in [("fit", e.fit), ("test", e.test)] {
+    for (name, records) in [("fit", &fit), ("test", &test)] {
         let points = records.iter().flat_map(|r| {
             (1..=n)
                 .filter_map(|k| Some((p[k - 1], r.time(&event(k))?.0 as f64)))
@@ -207,8 +208,9 @@ fn observe(e: &Evidence<'_>) -> Vec<Block> {
         Block::Figure(Figure {
             name: "trajectories".into(),
             caption: format!(
-                "Above: expected loss over all Zipf runs, median and range. Below: the skills of one run; a \
-                 skill is learned when its loss stays below {LEARNED:.3} nats for three readings."
+                "Above: expected loss over the runs of the reference cell ({}), median and range. Below: the skills of one run; a \
+                 skill is learned when its loss stays below {LEARNED:.3} nats for three readings.",
+                REFERENCE.name()
             ),
             body: FigureBody::Panels { x_label: "step".into(), x_log: false, panels: vec![total, each] },
         }),
@@ -265,8 +267,7 @@ fn predict(
 
 fn intervene(e: &Evidence<'_>) -> Vec<Block> {
     let rows = e.forks.effects.iter().map(|(name, what, effect, predicted)| {
-        let predicted = predicted.map(|m| (m, m - 0.15, m + 0.15));
-        effect_row(&format!("{name} → {what}"), effect, predicted)
+        effect_row(&format!("{name} → {what}"), effect, *predicted)
     });
     let band = e.forks.effects.first().and_then(|(_, _, effect, _)| effect.seed_band);
     let mut blocks = vec![
@@ -278,7 +279,7 @@ fn intervene(e: &Evidence<'_>) -> Vec<Block> {
         Block::Figure(Figure {
             name: "effects".into(),
             caption: "Paired effects on ln T with 95 % intervals over parents; the shaded band is the spread over \
-                      seeds. Hollow: what the pooled slope claimed before the fork was run."
+                      seeds. Hollow: what the pooled slope claimed before the fork was run, with its central 90 %."
                 .into(),
             body: FigureBody::Effects {
                 x_label: "ln T (fork) - ln T (parent)".into(),
@@ -344,7 +345,7 @@ fn design(e: &Evidence<'_>) -> Table {
 }
 
 fn checks(e: &Evidence<'_>, times: &[scoreboard::Line]) -> Vec<[String; 3]> {
-    let points = skill_times(&e.sizes, e.test);
+    let points = skill_times(&e.sizes, &Evidence::reference(e.test));
     let (x, y): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
     let slope = ols(&x, &y, 0.95).map(|l| l.slope);
     let order = spearman(&x, &y).map(f64::abs);
@@ -358,7 +359,31 @@ fn checks(e: &Evidence<'_>, times: &[scoreboard::Line]) -> Vec<[String; 3]> {
         check_row("80 % intervals of the pooled slope cover .68 to .92", Some(cov), |c| {
             (0.68..=0.92).contains(&c)
         }),
+        check_row(
+            "score of the pooled slope less that of the better of local slope and -1 slope, where all \
+             three speak, at every cutoff below 0",
+            beats_simple_slopes(times),
+            |worst| worst < 0.0,
+        ),
         check_row("lower bound of the best skill above 0", beats, |lo| lo > 0.0),
         check_row("gain of the designed mixture at least 3", gain, |g| g >= 3.0),
     ]
+}
+
+/// The worst over cutoffs of the pooled slope's mean score less that of the better of the one-line laws. Only
+/// cutoffs at which all three spoke on the same number of records can be compared.
+fn beats_simple_slopes(times: &[scoreboard::Line]) -> Option<f64> {
+    let of = |cutoff: &str, theory: &str| {
+        let line = times.iter().find(|l| l.cutoff == cutoff && l.theory == theory)?;
+        (line.n > 0).then_some((line.n, line.score))
+    };
+    let gap = |n: usize| {
+        let cutoff = cutoff_name(n);
+        let (m, own) = of(&cutoff, "skill-pooled-slope")?;
+        let rivals = ["skill-local-slope", "skill-unit-slope"].map(|t| of(&cutoff, t));
+        let rivals: Option<Vec<f64>> =
+            rivals.into_iter().map(|r| r.filter(|r| r.0 == m).map(|r| r.1)).collect();
+        Some(own - rivals?.into_iter().fold(f64::INFINITY, f64::min))
+    };
+    FIRST.iter().filter_map(|n| gap(*n)).reduce(f64::max)
 }

@@ -6,12 +6,13 @@ use super::sizes::{FIRST, Sizes, event, features};
 use crate::interventions::{boosted, intervention};
 use crate::paired::{Arm, Bench, Forked, effect_of, event_time, run_arms};
 use crate::plan::StopRule;
-use crate::sealing::{EffectTarget, Question, Registered, seal_effects, settle_effect};
+use crate::sealing::{
+    Claimed, EffectTarget, Question, Registered, claimed, seal_effects, settle_effect,
+};
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::distribution::median;
 use ontogeny_analysis::effects::{Effect, NO_EFFECT, Reading, no_effect, seed_band};
 use ontogeny_analysis::survival::Lifetime;
-use ontogeny_core::{Forecast, Step, Target};
+use ontogeny_core::{Forecast, Predictive, Step, Target};
 use ontogeny_train::RunConfig;
 
 /// What the forks gave.
@@ -22,7 +23,7 @@ pub(super) struct Outcome<'a> {
     pub n_verified: usize,
     /// Per intervention: name, what its outcome is, the effect on `ln T`, and the prediction of the theory
     /// with the most to say (median over parents).
-    pub effects: Vec<(String, String, Effect, Option<f64>)>,
+    pub effects: Vec<(String, String, Effect, Option<Claimed>)>,
 }
 
 /// The theory whose claims are drawn beside the effects.
@@ -82,12 +83,11 @@ pub(super) fn run<'a>(
     for (name, _) in changes(&base, late) {
         let mine: Vec<&Forked<'_>> = forked.iter().filter(|f| f.arm.intervention == name).collect();
         let effect = effect_of(&mine, band, |r| outcome(r, &name, late, sizes));
-        let medians = claims
+        let mine = claims
             .iter()
             .filter(|(i, f)| forked[*i].arm.intervention == name && f.theory.name == CLAIMANT);
-        let medians: Vec<f64> =
-            medians.filter_map(|(_, f)| Some(median(f.predictive.as_ref()?))).collect();
-        let predicted = (!medians.is_empty()).then(|| crate::draw::median(medians));
+        let said: Vec<&Predictive> = mine.filter_map(|(_, f)| f.predictive.as_ref()).collect();
+        let predicted = claimed(&said);
         let what = if name == "uniform_mixture" {
             "last skill".to_owned()
         } else {

@@ -1,6 +1,7 @@
 //! Smooth loss, discrete skills: when will the skills come that have not come yet?
 //!
-//! Multitask sparse parity (Michaud et al. 2023, arXiv:2303.13506). Tasks are met at Zipf rates, each is
+//! Multitask sparse parity (Michaud et al. 2023, arXiv:2303.13506), over a grid of Zipf exponents and
+//! learning rates. Tasks are met at Zipf rates, each is
 //! learned abruptly, and their sum is a smooth loss. From the first 3, 4 or 6 skills the times of all later
 //! ones and the loss are forecast under seal; forks reweight one task up and down, all tasks to equal rates,
 //! and change nothing; the law is then carried to a mixture it has not seen, where it should hold if it were a
@@ -22,7 +23,7 @@ use ontogeny_analysis::forecasters::{
 use ontogeny_analysis::stats::{SlopeFit, ols};
 use ontogeny_core::{Findings, Step, Target};
 use ontogeny_train::RunConfig;
-use sizes::{FIRST, Sizes, event, features, rates};
+use sizes::{Cell, FIRST, REFERENCE, Sizes, event, features, rates};
 
 pub(super) const STUDY: Study = Study {
     name: "skills",
@@ -37,8 +38,11 @@ const LOSS: &str = "skills|loss";
 /// Everything the runs of the study gave, for the findings.
 struct Evidence<'a> {
     sizes: Sizes,
+    /// Runs of the grid on which everything is fitted, and those that are forecast.
     fit: &'a [RunRecord],
     test: &'a [RunRecord],
+    /// Runs of a cell that nothing was fitted on.
+    transport: &'a [RunRecord],
     questions: &'a [Question],
     law: Option<SlopeFit>,
     residual_sd: f64,
@@ -46,32 +50,51 @@ struct Evidence<'a> {
     design: &'a design::Outcome,
 }
 
+impl Evidence<'_> {
+    /// Runs of the reference cell among these.
+    fn reference(runs: &[RunRecord]) -> Vec<RunRecord> {
+        let cell = REFERENCE.name();
+        runs.iter().filter(|r| r.manifest.cell == cell).cloned().collect()
+    }
+}
+
 fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     let sizes = Sizes::of(ctx.options.tier, ctx.options.n_seeds);
     let seed = ctx.options.seed;
     let conductor = ctx.conductor;
-    let zipf = sizes.zipf();
-    let plans = |role: &str, first: u64, n: u64| -> Vec<RunPlan> {
-        (first..first + n).map(|s| plan(ctx, &sizes, role, "zipf", zipf.clone(), s)).collect()
+    let plans = |role: &str, cells: &[Cell], first: u64, n: u64| -> Vec<RunPlan> {
+        let of = |s: u64| cells.iter().map(move |c| (s, *c));
+        let make = |(s, c): (u64, Cell)| plan(ctx, &sizes, role, &c.name(), sizes.cell(c), s);
+        (first..first + n).flat_map(of).map(make).collect()
     };
+    let grid = sizes.cells();
     let before = Registered::of(conductor.ledger.entries()?);
     let threads = ctx.options.threads;
-    let fit = conductor
-        .conduct_all("fit", &plans("fit", seed, sizes.n_fit), threads, &|_| Box::new(Unobserved))?;
-    let known: Vec<TrainingRun> = fit.iter().map(|r| training_run(r, features(&zipf))).collect();
+    let fit =
+        conductor.conduct_all("fit", &plans("fit", &grid, seed, sizes.n_fit), threads, &|_| {
+            Box::new(Unobserved)
+        })?;
+    let known: Vec<TrainingRun> = fit.iter().map(|r| training_run(r, features_of(r))).collect();
     let questions = questions(&sizes, &known);
     // Test seeds lie far from fit seeds, so that neither is ever extended into the other.
-    let test_plans = plans("test", seed + 1000, sizes.n_test);
-    let test = conductor.conduct_all("test, forecasts sealed", &test_plans, threads, &|p| {
+    let sealer = |p: &RunPlan| -> Box<dyn crate::Observer + '_> {
         Box::new(Sealer::new(conductor, &questions, features(&p.config), &before))
-    })?;
-    let (law, residual_sd) = zipf_law(&sizes, &fit);
-    let forks = forks::run(ctx, &sizes, &test, &questions, &before)?;
-    let design = design::run(ctx, &sizes, (law, residual_sd), (&fit, &test), &before)?;
+    };
+    let test_plans = plans("test", &grid, seed + 1000, sizes.n_test);
+    let test = conductor.conduct_all("test, forecasts sealed", &test_plans, threads, &sealer)?;
+    let carried = plans("transport", &[sizes.transport()], seed + 1000, sizes.n_transport);
+    let transport =
+        conductor.conduct_all("transport, forecasts sealed", &carried, threads, &sealer)?;
+    // The law, the forks and the designs are those of one mixture at one learning rate.
+    let (zipf_fit, zipf_test) = (Evidence::reference(&fit), Evidence::reference(&test));
+    let (law, residual_sd) = zipf_law(&sizes, &zipf_fit);
+    let forks = forks::run(ctx, &sizes, &zipf_test, &questions, &before)?;
+    let design = design::run(ctx, &sizes, (law, residual_sd), (&zipf_fit, &zipf_test), &before)?;
     let evidence = Evidence {
         sizes,
         fit: &fit,
         test: &test,
+        transport: &transport,
         questions: &questions,
         law,
         residual_sd,
@@ -79,6 +102,12 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
         design: &design,
     };
     findings::write(ctx, &evidence)
+}
+
+fn features_of(record: &RunRecord) -> crate::sealing::Features {
+    serde_json::from_value::<RunConfig>(record.manifest.config.clone())
+        .map(|c| features(&c))
+        .unwrap_or_default()
 }
 
 fn plan(
