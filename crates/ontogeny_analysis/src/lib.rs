@@ -6,6 +6,7 @@
 //!
 //! Event times live on the axis `u = ln t` everywhere.
 
+pub mod backtest;
 pub mod detectors;
 pub mod distribution;
 pub mod effects;

@@ -93,6 +93,11 @@ pub fn from_samples(samples: &[f64]) -> Option<Predictive> {
     Some(Predictive { quantiles: weighted_quantiles(&weighted)?, never_prob: 0.0 })
 }
 
+/// From values with weights; weights of 0 do not count. `None` of an empty or non-finite sample.
+pub(crate) fn from_weighted(points: &[(f64, f64)]) -> Option<Predictive> {
+    Some(Predictive { quantiles: weighted_quantiles(points)?, never_prob: 0.0 })
+}
+
 /// Quantiles at [`LEVELS`] of weighted points, linear between the midpoints of their weights.
 fn weighted_quantiles(points: &[(f64, f64)]) -> Option<Vec<f64>> {
     let mut v: Vec<(f64, f64)> = points.iter().copied().filter(|p| p.1 > 0.0).collect();

@@ -11,10 +11,10 @@ mod make;
 mod tests;
 
 pub use combine::{difference, given_not_yet, mixture, rescale};
-pub(crate) use make::log_normal_with_cure;
 pub use make::{
     from_lifetimes, from_samples, from_survival, gaussian, gaussian_event, gaussian_event_with_cure,
 };
+pub(crate) use make::{from_weighted, log_normal_with_cure};
 
 use crate::math::special::normal_quantile;
 use ontogeny_core::{LEVELS, Predictive, Step};

@@ -16,7 +16,7 @@ use crate::math::{mean, variance};
 use crate::scores::{crps, integrated_brier};
 use crate::survival::Lifetime;
 use ontogeny_core::{Predictive, Prefix, RunId, Step, Target, TheoryRef};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings of the calibration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,6 +92,31 @@ pub fn leave_one_out(theory: &dyn Theory, runs: &[TrainingRun], query: &Query) -
             LeftOut { run: m.run.run.clone(), cell: m.run.cell.clone(), predictive, score }
         })
         .collect()
+}
+
+/// Forecasts every usable fit run from a fit on the runs of other cells.
+///
+/// The cell is what is exchanged: runs of one cell share what made them, so a neighbour in the fit would say too
+/// much. A fit that fails without one cell leaves its runs without a forecast.
+pub fn leave_cell_out(theory: &dyn Theory, runs: &[TrainingRun], query: &Query) -> Vec<LeftOut> {
+    let cells: BTreeSet<&str> = runs.iter().map(|r| r.cell.as_str()).collect();
+    let mut out = Vec::new();
+    for cell in cells {
+        let (held, others): (Vec<TrainingRun>, Vec<TrainingRun>) =
+            runs.iter().cloned().partition(|r| r.cell == cell);
+        let fitted = theory.fit(&others, query).ok();
+        for m in landmarks(&held, query) {
+            let predictive = fitted.as_ref().and_then(|f| f.predict(&m.prefix, &m.run.features));
+            let score = predictive.as_ref().and_then(|p| score(p, &m, &query.target));
+            out.push(LeftOut {
+                run: m.run.run.clone(),
+                cell: m.run.cell.clone(),
+                predictive,
+                score,
+            });
+        }
+    }
+    out
 }
 
 /// A baseline by name with its left-out forecasts.

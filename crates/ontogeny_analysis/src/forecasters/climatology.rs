@@ -3,16 +3,16 @@
 //! Event times: the empirical distribution over fit runs, "never" included, given not yet by the cutoff.
 //! Values: mean and spread of the fit runs at the same step.
 
-use super::landmark::{answer, horizon, normal_from};
+use super::landmark::{answer, horizon, like_others};
 use super::{Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun};
-use crate::distribution::{from_lifetimes, gaussian};
+use crate::distribution::from_lifetimes;
 use crate::survival::Lifetime;
 use ontogeny_core::{Predictive, Prefix, Step, TheoryRef};
 use std::collections::BTreeMap;
 
 const SPEC: TheorySpec = TheorySpec {
     name: "climatology",
-    version: 1,
+    version: 2,
     n_params: 0,
     scope: "event times and values",
     source: "baseline B0: empirical distribution over fit runs",
@@ -26,7 +26,7 @@ pub struct Climatology;
 #[derive(Debug)]
 enum Model {
     Times(Vec<Lifetime>, Step),
-    Values(f64, f64),
+    Values(Predictive),
 }
 
 #[derive(Debug)]
@@ -52,8 +52,8 @@ impl Theory for Climatology {
             let params = times.iter().map(|t| t.mid().unwrap_or(f64::INFINITY)).collect();
             (Model::Times(times, h), params)
         } else {
-            let (m, s) = normal_from(&values).ok_or(few)?;
-            (Model::Values(m, s), vec![m, s])
+            let p = like_others(&values).ok_or(few)?;
+            (Model::Values(p), values)
         };
         Ok(Box::new(FittedClimatology { model, identity: Identity::new(SPEC, params, runs) }))
     }
@@ -65,7 +65,7 @@ impl Fitted for FittedClimatology {
             Model::Times(times, h) => {
                 (prefix.cutoff() < *h).then(|| from_lifetimes(times, prefix.cutoff(), *h))
             }
-            Model::Values(m, s) => Some(gaussian(*m, *s)),
+            Model::Values(p) => Some(p.clone()),
         }
     }
 

@@ -1,18 +1,19 @@
 //! Delta, the historical-improvement baseline: last value plus the typical remaining change in other runs.
 //!
 //! Event times: the remaining wait `ln T - ln t0` is drawn from the fit runs' own waits after their cutoffs.
-//! Values: `y(t0)` plus mean and spread of the fit runs' changes from their cutoffs. Design law 6.
+//! Values: `y(t0)` plus the fit runs' changes from their cutoffs: their distribution, or, of fewer than 20 runs,
+//! a normal around them. Design law 6.
 
-use super::landmark::{horizon, landmarks, normal_from, on_axis};
+use super::landmark::{horizon, landmarks, like_others, on_axis};
 use super::{Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun};
-use crate::distribution::{from_lifetimes, gaussian};
+use crate::distribution::from_lifetimes;
 use crate::survival::Lifetime;
 use ontogeny_core::{Predictive, Prefix, Step, Target, TheoryRef};
 use std::collections::BTreeMap;
 
 const SPEC: TheorySpec = TheorySpec {
     name: "delta",
-    version: 1,
+    version: 2,
     n_params: 0,
     scope: "event times and values",
     source: "historical-improvement baseline (design law 6)",
@@ -26,7 +27,7 @@ pub struct Delta;
 #[derive(Debug)]
 enum Model {
     Waits(Vec<Lifetime>, Step),
-    Change { series: String, log: bool, mean: f64, sd: f64 },
+    Change { series: String, log: bool, change: Predictive },
 }
 
 #[derive(Debug)]
@@ -63,8 +64,8 @@ impl Theory for Delta {
                         Some(m.answer.value()? - on_axis(m.prefix.last(series)?, *log)?)
                     })
                     .collect();
-                let (mean, sd) = normal_from(&changes).ok_or(few)?;
-                (Model::Change { series: series.clone(), log: *log, mean, sd }, vec![mean, sd])
+                let change = like_others(&changes).ok_or(few)?;
+                (Model::Change { series: series.clone(), log: *log, change }, changes)
             }
             Target::ForkEffect { .. } => return Err(NotFitted::WrongTarget { theory: SPEC.name }),
         };
@@ -80,8 +81,10 @@ impl Fitted for FittedDelta {
                 let here: Vec<Lifetime> = waits.iter().map(|w| w.shifted(-t0.ln())).collect();
                 (t0 < *horizon).then(|| from_lifetimes(&here, t0, *horizon))
             }
-            Model::Change { series, log, mean, sd } => {
-                Some(gaussian(on_axis(prefix.last(series)?, *log)? + mean, *sd))
+            Model::Change { series, log, change } => {
+                let last = on_axis(prefix.last(series)?, *log)?;
+                let quantiles = change.quantiles.iter().map(|q| last + q).collect();
+                Some(Predictive { quantiles, ..change.clone() })
             }
         }
     }

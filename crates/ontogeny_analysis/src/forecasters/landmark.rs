@@ -1,10 +1,11 @@
 //! The same question asked of finished runs: their prefix at the cutoff, and their answer.
 
 use super::{Query, TrainingRun};
+use crate::distribution::{from_samples, gaussian};
 use crate::math::special::student_quantile;
 use crate::math::{mean, variance};
 use crate::survival::Lifetime;
-use ontogeny_core::{Prefix, Series, Step, Target};
+use ontogeny_core::{Predictive, Prefix, Series, Step, Target};
 
 /// The answer of a finished run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,6 +104,15 @@ pub(crate) fn normal_from(errors: &[f64]) -> Option<(f64, f64)> {
     let (m, v, n) = (mean(errors)?, variance(errors)?, errors.len() as f64);
     let widen = student_quantile(0.95, n - 1.0).min(3.3) / 1.644_853_626_951_472_7;
     Some((m, ((v * (1.0 + 1.0 / n)).sqrt() * widen).max(1e-9)))
+}
+
+/// A forecast from what happened to others: their values themselves where there are at least 20, a normal
+/// around them where there are fewer.
+pub(crate) fn like_others(values: &[f64]) -> Option<Predictive> {
+    if values.len() >= 20 {
+        return from_samples(values);
+    }
+    normal_from(values).map(|(m, s)| gaussian(m, s))
 }
 
 /// The same with the centre fixed at 0.

@@ -13,6 +13,7 @@
 //!
 //! To add a theory: one file here, its `mod` line and its row in [`THEORIES`] (or [`BASELINES`]).
 
+mod auto;
 mod calibrated;
 mod climatology;
 mod delay;
@@ -28,6 +29,7 @@ mod mirror;
 mod nearest;
 mod norm_passage;
 mod persistence;
+mod pooled;
 mod power_law;
 mod signals;
 mod skills;
@@ -41,8 +43,10 @@ use ontogeny_core::{
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+pub use auto::Auto;
 pub use calibrated::{
-    Calibrated, CalibrationOptions, LeftOut, Rival, Verdict, calibrate, leave_one_out, rivals,
+    Calibrated, CalibrationOptions, LeftOut, Rival, Verdict, calibrate, leave_cell_out,
+    leave_one_out, rivals,
 };
 pub use climatology::Climatology;
 pub use delta::Delta;
@@ -50,10 +54,12 @@ pub use eta_lambda::EtaLambda;
 pub use extrapolation::Extrapolation;
 pub use gini_passage::{GiniPassage, TimeAxis};
 pub use hparams::HparamsOnly;
+pub(crate) use landmark::{Answer, landmarks};
 pub use mirror::mirror_accuracy;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
+pub use pooled::{PooledForest, PooledRidge};
 pub use power_law::{PowerCurve, PowerLaw};
 pub use signals::{Link, Signal, SignalsAft};
 pub use skills::{LocalSlope, PooledSlope, RemainingSkills, SkillNames, Strength, UnitSlope};
@@ -300,6 +306,10 @@ pub const THEORIES: &[TheoryEntry] = &[
     skills::STRENGTH,
     skills::POOLED_SLOPE,
     skills::REMAINING,
+    pooled::RIDGE,
+    pooled::FOREST_LEVEL,
+    pooled::FOREST_CHANGE,
+    auto::ENTRY,
 ];
 
 /// What fitted baselines say of a run: the form in which they stand in a [`ontogeny_core::Forecast`].

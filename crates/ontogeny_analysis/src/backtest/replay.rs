@@ -1,0 +1,375 @@
+//! Replays the past: every unit is forecast from its beginning by forecasters fitted on other runs.
+
+use super::protocol::{Axis, Protocol, TargetSpec, matches};
+use super::suite::{Suite, SuiteRun};
+use crate::detectors::detect;
+use crate::forecasters::{
+    BASELINES, Cutoff, CutoffRule, Fitted, Query, THEORIES, TheoryEntry, TrainingRun,
+};
+use crate::math::quantile;
+use crate::scores::{crps, integrated_brier};
+use crate::survival::Lifetime;
+use ontogeny_core::{Point, Predictive, Prefix, Series, Step, Target, ThresholdRule};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Parts into which a run is cut where cuts are fractions.
+const PARTS: f64 = 1e6;
+
+/// One forecast of the past.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    /// The series.
+    pub series: String,
+    /// Values of the grouping attributes.
+    pub group: String,
+    /// What was out of sight with the run: the unit of resampling.
+    pub fold: String,
+    /// The run.
+    pub run: String,
+    /// The cut, as the protocol counts.
+    pub cut: f64,
+    /// The forecaster.
+    pub forecaster: String,
+    /// What happened: a value on the axis of the target, or `ln` of the step; `None` for an event that did not
+    /// happen.
+    pub truth: Option<f64>,
+    /// The forecast; `None` where the forecaster said nothing.
+    pub predictive: Option<Predictive>,
+    /// Lower is better: CRPS over the unit of the group for values, integrated Brier for events.
+    pub score: Option<f64>,
+    /// The unit of the group.
+    pub scale: f64,
+}
+
+/// What a backtest found, record by record.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Replay {
+    /// Every forecast.
+    pub records: Vec<Record>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+}
+
+/// Why nothing can be replayed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages name every field")]
+pub enum BacktestError {
+    /// No series of any run matches.
+    #[error("find {pattern} in the suite: no run has such a series{}", there.as_ref().map(|t| format!("; there is e.g. {t}")).unwrap_or_default())]
+    NoSeries { pattern: String, there: Option<String> },
+    /// A name that no forecaster has.
+    #[error("find the forecaster {name}{}", suggestion.map(|s| format!("; did you mean {s}?")).unwrap_or_default())]
+    UnknownForecaster { name: String, suggestion: Option<&'static str> },
+    /// An attribute that no run has.
+    #[error("find the attribute {name} in the suite: no run has it")]
+    NoAttribute { name: String },
+    /// A cut that leaves nothing to forecast.
+    #[error("cut at {cut}: a cut must lie between 0 and {end}")]
+    BadCut { cut: f64, end: f64 },
+    /// Nothing was left to do.
+    #[error(
+        "forecast something: no group has {least} runs with the series and the attributes asked for"
+    )]
+    NothingLeft { least: usize },
+}
+
+/// One group of comparable runs on one series.
+struct Group<'a> {
+    spec: &'a TargetSpec,
+    series: String,
+    name: String,
+    /// Scaled runs beside what hides them.
+    runs: Vec<(TrainingRun, Vec<&'a str>)>,
+}
+
+/// One fold of one group: fitted once for each cut, asked for every run of the fold.
+struct Job<'a> {
+    group: &'a Group<'a>,
+    fold: Vec<&'a str>,
+    cut: f64,
+}
+
+/// Replays `protocol` on `suite`. Deterministic; `tick` is called once for each of the jobs, whose number it is
+/// told, in any order.
+///
+/// # Errors
+/// [`BacktestError`] says what in the protocol does not fit the suite.
+pub fn replay(
+    suite: &Suite,
+    protocol: &Protocol,
+    tick: &(dyn Fn(usize) + Sync),
+) -> Result<Replay, BacktestError> {
+    let forecasters = chosen(protocol)?;
+    check(suite, protocol)?;
+    let mut notes = Vec::new();
+    let groups = groups(suite, protocol, &mut notes)?;
+    let mut jobs: Vec<Job<'_>> = Vec::new();
+    for group in &groups {
+        let folds: BTreeSet<&Vec<&str>> = group.runs.iter().map(|r| &r.1).collect();
+        for fold in folds {
+            jobs.extend(protocol.visible.cuts.iter().map(|&cut| Job {
+                group,
+                fold: fold.clone(),
+                cut,
+            }));
+        }
+    }
+    let n = jobs.len();
+    let done: Vec<Vec<Record>> = (jobs.par_iter())
+        .map(|job| {
+            let records = run_job(job, protocol, &forecasters);
+            tick(n);
+            records
+        })
+        .collect();
+    Ok(Replay { records: done.into_iter().flatten().collect(), notes })
+}
+
+fn chosen(protocol: &Protocol) -> Result<Vec<&'static TheoryEntry>, BacktestError> {
+    let all = || BASELINES.iter().chain(THEORIES);
+    if protocol.forecasters.is_empty() {
+        return Ok(all().collect());
+    }
+    // The baselines always stand beside (law 6).
+    let mut list: Vec<&TheoryEntry> = BASELINES.iter().collect();
+    for name in &protocol.forecasters {
+        let found = all().find(|t| t.spec.name == name).ok_or_else(|| {
+            let names = all().map(|t| t.spec.name);
+            let suggestion = ontogeny_core::nearest(name, names);
+            BacktestError::UnknownForecaster { name: name.clone(), suggestion }
+        })?;
+        if !list.iter().any(|t| t.spec.name == name) {
+            list.push(found);
+        }
+    }
+    Ok(list)
+}
+
+fn check(suite: &Suite, protocol: &Protocol) -> Result<(), BacktestError> {
+    let named = protocol.targets.iter().flat_map(|t| t.only.keys());
+    for name in protocol.group.iter().chain(&protocol.hide).chain(named) {
+        if !suite.runs.iter().any(|r| r.attributes.contains_key(name)) {
+            return Err(BacktestError::NoAttribute { name: name.clone() });
+        }
+    }
+    let end = match (protocol.visible.axis, protocol.visible.end) {
+        (Axis::Fraction, _) => 1.0,
+        (Axis::Step, end) => end.map_or(f64::INFINITY, |e| e as f64),
+    };
+    match protocol.visible.cuts.iter().find(|c| !(**c > 0.0 && **c < end)) {
+        Some(&cut) => Err(BacktestError::BadCut { cut, end }),
+        None => Ok(()),
+    }
+}
+
+fn groups<'a>(
+    suite: &'a Suite,
+    protocol: &'a Protocol,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Group<'a>>, BacktestError> {
+    let mut out = Vec::new();
+    for spec in &protocol.targets {
+        let wanted =
+            |r: &&SuiteRun| spec.only.iter().all(|(k, v)| v.iter().any(|v| v == r.attribute(k)));
+        let runs: Vec<&SuiteRun> = suite.runs.iter().filter(wanted).collect();
+        let names: BTreeSet<&str> = (runs.iter())
+            .flat_map(|r| &r.series)
+            .map(|s| s.name.as_str())
+            .filter(|n| matches(&spec.series, n))
+            .collect();
+        if names.is_empty() {
+            let there = suite.runs.iter().flat_map(|r| &r.series).next().map(|s| s.name.clone());
+            return Err(BacktestError::NoSeries { pattern: spec.series.clone(), there });
+        }
+        for series in names {
+            let mut parts: BTreeMap<String, Vec<(TrainingRun, Vec<&str>)>> = BTreeMap::new();
+            for run in &runs {
+                let values: Vec<&str> = protocol.group.iter().map(|g| run.attribute(g)).collect();
+                if let Some(scaled) = scaled(run, series, spec, protocol) {
+                    let hidden = if protocol.hide.is_empty() {
+                        vec![run.id.as_str()]
+                    } else {
+                        protocol.hide.iter().map(|h| run.attribute(h)).collect()
+                    };
+                    parts.entry(values.join(" ")).or_default().push((scaled, hidden));
+                }
+            }
+            for (name, runs) in parts {
+                if runs.len() < protocol.least_runs {
+                    let n = runs.len();
+                    notes.push(format!("{series} {name}: left out, it has {n} runs"));
+                    continue;
+                }
+                out.push(Group { spec, series: series.to_owned(), name, runs });
+            }
+        }
+    }
+    if out.is_empty() {
+        return Err(BacktestError::NothingLeft { least: protocol.least_runs });
+    }
+    Ok(out)
+}
+
+/// A run on the axis of the protocol; `None` if it lacks the series or its end.
+fn scaled(
+    run: &SuiteRun,
+    target: &str,
+    spec: &TargetSpec,
+    protocol: &Protocol,
+) -> Option<TrainingRun> {
+    let own = run.series.iter().find(|s| s.name == target && !s.points.is_empty())?;
+    let last = run.series.iter().filter_map(Series::last).map(|p| p.step.0).max()?;
+    let place = |step: Step| match protocol.visible.axis {
+        Axis::Step => step,
+        Axis::Fraction => Step((step.0 as f64 / last.max(1) as f64 * PARTS) as u64),
+    };
+    let series: Vec<Series> = run
+        .series
+        .iter()
+        .map(|s| {
+            let mut points: Vec<Point> = Vec::with_capacity(s.points.len());
+            for p in &s.points {
+                let value = match spec.range.filter(|_| s.name == target) {
+                    Some((lo, hi)) if !p.value.is_nan() => p.value.clamp(lo, hi),
+                    _ => p.value,
+                };
+                let point = Point { step: place(p.step), value };
+                match points.last_mut().filter(|l| l.step == point.step) {
+                    Some(same) => *same = point,
+                    None => points.push(point),
+                }
+            }
+            Series { points, ..Series::new(&s.name, &s.unit) }
+        })
+        .collect();
+    let events = match &spec.event {
+        None => Vec::new(),
+        Some(e) => {
+            let watched = series.iter().find(|s| s.name == own.name)?;
+            detect(&rule(target, e), &run.id, watched).into_iter().collect()
+        }
+    };
+    let cell = if protocol.hide.is_empty() {
+        run.id.to_string()
+    } else {
+        protocol.hide.iter().map(|h| run.attribute(h)).collect::<Vec<_>>().join(" ")
+    };
+    let features = run.features(&protocol.features);
+    Some(TrainingRun { run: run.id.clone(), cell, features, series, events })
+}
+
+fn rule(series: &str, e: &super::protocol::EventSpec) -> ThresholdRule {
+    ThresholdRule {
+        event: format!("T({series})"),
+        series: series.to_owned(),
+        direction: e.direction,
+        level: e.level,
+        persistence: e.persistence,
+    }
+}
+
+/// The end of the runs of a group on the axis of the protocol.
+fn end(group: &Group<'_>, protocol: &Protocol) -> Step {
+    match (protocol.visible.axis, protocol.visible.end) {
+        (Axis::Fraction, _) => Step(PARTS as u64),
+        (Axis::Step, Some(end)) => Step(end),
+        (Axis::Step, None) => {
+            let last = |r: &TrainingRun| r.series(&group.series)?.last().map(|p| p.step);
+            group.runs.iter().filter_map(|(r, _)| last(r)).max().unwrap_or_default()
+        }
+    }
+}
+
+fn query(group: &Group<'_>, protocol: &Protocol, cut: f64) -> Query {
+    let at = end(group, protocol);
+    let rule = group.spec.event.as_ref().map(|e| rule(&group.series, e));
+    let target = match &rule {
+        Some(r) => Target::EventTime { event: r.event.clone(), horizon: at },
+        None => Target::Value { series: group.series.clone(), at, log: group.spec.log },
+    };
+    let step = match protocol.visible.axis {
+        Axis::Fraction => Step((cut * PARTS) as u64),
+        Axis::Step => Step(cut as u64),
+    };
+    let cutoff = Cutoff { name: format!("{cut}"), rule: CutoffRule::Fixed { step } };
+    Query { target, cutoff, rule }
+}
+
+fn run_job(job: &Job<'_>, protocol: &Protocol, forecasters: &[&TheoryEntry]) -> Vec<Record> {
+    let group = job.group;
+    let query = query(group, protocol, job.cut);
+    let sees = |hidden: &[&str]| hidden.iter().zip(&job.fold).all(|(a, b)| a != b);
+    let seen: Vec<TrainingRun> =
+        group.runs.iter().filter(|(_, h)| sees(h)).map(|(r, _)| r.clone()).collect();
+    let scale = scale(group, &query, protocol);
+    let fitted: Vec<(&str, Option<Box<dyn Fitted>>)> =
+        (forecasters.iter()).map(|t| (t.spec.name, (t.build)().fit(&seen, &query).ok())).collect();
+    let mut out = Vec::new();
+    for (run, _) in group.runs.iter().filter(|(_, h)| h == &job.fold) {
+        let Some(unit) = Unit::of(run, &query, &group.series) else { continue };
+        for (name, f) in &fitted {
+            let predictive = f.as_ref().and_then(|f| f.predict(&unit.prefix, &run.features));
+            let score = predictive.as_ref().and_then(|p| unit.score(p, &query, scale));
+            out.push(Record {
+                series: group.series.clone(),
+                group: group.name.clone(),
+                fold: job.fold.join(" "),
+                run: run.run.to_string(),
+                cut: job.cut,
+                forecaster: (*name).to_owned(),
+                truth: unit.truth,
+                // What cannot be scored was no forecast.
+                predictive: predictive.filter(|_| score.is_some()),
+                score,
+                scale,
+            });
+        }
+    }
+    out
+}
+
+/// A run at its cut, with what became of it.
+struct Unit {
+    prefix: Prefix,
+    truth: Option<f64>,
+    time: Option<Lifetime>,
+}
+
+impl Unit {
+    /// `None` if nothing was to be seen yet, nothing is left to forecast, or the end is not known.
+    fn of(run: &TrainingRun, query: &Query, series: &str) -> Option<Self> {
+        use crate::forecasters::{Answer, landmarks};
+        let mark = landmarks(std::slice::from_ref(run), query).into_iter().next()?;
+        mark.prefix.last(series)?;
+        let (truth, time) = match mark.answer {
+            Answer::Value(v) => (Some(v), None),
+            Answer::Time(t) => (t.mid(), Some(t)),
+        };
+        Some(Self { prefix: mark.prefix, truth, time })
+    }
+
+    fn score(&self, p: &Predictive, query: &Query, scale: f64) -> Option<f64> {
+        match (&query.target, self.time) {
+            (Target::EventTime { horizon, .. }, Some(t)) => {
+                integrated_brier(p, self.prefix.cutoff(), *horizon, t)
+            }
+            _ => Some(crps(p, self.truth?)? / scale),
+        }
+    }
+}
+
+/// The unit of a group. Outcomes of all its runs: a unit of measure, the same for every forecaster.
+fn scale(group: &Group<'_>, query: &Query, protocol: &Protocol) -> f64 {
+    if group.spec.event.is_some() || protocol.scale == super::protocol::ScaleUnit::One {
+        return 1.0;
+    }
+    let runs: Vec<TrainingRun> = group.runs.iter().map(|(r, _)| r.clone()).collect();
+    let marks = crate::forecasters::landmarks(&runs, query);
+    let values: Vec<f64> = marks.iter().filter_map(|m| m.answer.value()).collect();
+    let q = |p| quantile(&values, p).unwrap_or(f64::NAN);
+    let iqr = q(0.75) - q(0.25);
+    if iqr > 0.0 { iqr } else { 1.0 }
+}

@@ -1,0 +1,138 @@
+//! Suites with a known law: the signal is found where there is one, and nothing where there is none.
+
+use super::*;
+use ontogeny_core::random::Philox;
+use ontogeny_core::{RunId, Series};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// `n` runs of 8 families that approach `final = 1 + skill of the run` from above. What a run shows early is its
+/// final value plus noise of this size; with `walk`, every run is a random walk.
+fn suite(n: u64, noise: f64, walk: bool) -> Suite {
+    let runs = (0..n).map(|i| {
+        let d = Philox::new(7, "suite").at(i);
+        let last = 1.0 + 0.3 * d.normal(0);
+        let early = noise * d.normal(1);
+        let mut at = 1.0;
+        let points = (0..=50).map(|t| {
+            let x = t as f64 / 50.0;
+            at += 0.1 * d.normal(100 + t);
+            let curve = last + (2.0 + early) * (-6.0 * x).exp() + 0.002 * d.normal(10 + t);
+            (t * 20, if walk { at } else { curve })
+        });
+        let attributes = BTreeMap::from([
+            ("family".to_owned(), format!("f{}", i % 8)),
+            ("lr".to_owned(), format!("{}", 0.1 * (1 + i % 3) as f64)),
+        ]);
+        let series = vec![Series::from_pairs("loss", "1", points)];
+        SuiteRun { id: RunId::new(format!("r{i}")).unwrap(), attributes, series }
+    });
+    Suite { runs: runs.collect() }
+}
+
+fn protocol(text: &str) -> Protocol {
+    let base = serde_json::json!({
+        "name": "test", "title": "?",
+        "target": [{ "series": "loss", "better": "lower" }],
+        "hide": ["family"], "features": ["lr"],
+        "visible": { "axis": "fraction", "cuts": [0.2, 0.6] },
+        "forecasters": ["pooled-ridge", "pooled-forest-level", "pooled-forest-change", "auto"],
+    });
+    let mut all = base.as_object().unwrap().clone();
+    let more: serde_json::Value = serde_json::from_str(text).unwrap();
+    all.extend(more.as_object().unwrap().clone());
+    serde_json::from_value(all.into()).unwrap()
+}
+
+fn at<'a>(lines: &'a [Line], cut: f64, name: &str) -> &'a Line {
+    lines.iter().find(|l| l.cut == cut && l.forecaster == name).unwrap()
+}
+
+#[test]
+fn learners_find_the_signal_and_keep_their_intervals() {
+    let p = protocol("{}");
+    let lines = summarize_replay(&replay(&suite(160, 0.5, false), &p, &|_| {}).unwrap(), &p);
+    for name in ["pooled-ridge", "pooled-forest-change", "auto"] {
+        let l = at(&lines, 0.2, name);
+        assert_eq!((l.n, l.n_asked), (160, 160), "{name}");
+        let s = l.skill.as_ref().unwrap();
+        assert!(s.lo > 0.0, "{name} {s:?}");
+        let [_, _, c90] = l.coverage.unwrap();
+        assert!((0.84..=0.97).contains(&c90), "{name} covers {c90}");
+        assert!(l.pairs.unwrap() > 0.8, "{name}");
+    }
+    // Later cuts are easier, and by then the last value says it.
+    assert!(at(&lines, 0.6, "auto").score < at(&lines, 0.2, "auto").score);
+    assert!(at(&lines, 0.6, "delta").median_error.unwrap() < 0.1);
+    // The baselines always stand beside.
+    assert!(lines.iter().filter(|l| l.is_baseline).count() >= 8);
+}
+
+#[test]
+fn law_4_no_peeking_what_comes_after_the_cut_changes_no_forecast() {
+    let p = protocol("{}");
+    let honest = suite(40, 0.5, false);
+    let mut changed = honest.clone();
+    // Every point of one run after the first cut, but the last: only its truth may change, not its forecasts.
+    for point in &mut changed.runs[3].series[0].points {
+        if point.step.0 > 200 {
+            point.value = 99.0;
+        }
+    }
+    let of = |s: &Suite| {
+        let all = replay(s, &p, &|_| {}).unwrap().records;
+        let mine = all.into_iter().filter(|r| r.run == "r3" && r.cut == 0.2);
+        mine.map(|r| (r.forecaster, r.predictive)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&honest), of(&changed));
+}
+
+#[test]
+fn random_walks_are_not_predictable() {
+    // A walk's last value says all there is to know: nobody may claim to beat the baselines.
+    let p = protocol(r#"{"forecasters": ["pooled-ridge", "pooled-forest-level"]}"#);
+    let lines = summarize_replay(&replay(&suite(96, 0.0, true), &p, &|_| {}).unwrap(), &p);
+    for l in lines.iter().filter(|l| !l.is_baseline) {
+        let s = l.skill.as_ref().unwrap();
+        assert!(s.value < 0.1, "{} at {}: {s:?}", l.forecaster, l.cut);
+    }
+}
+
+#[test]
+fn says_what_does_not_fit() {
+    let s = suite(20, 0.5, false);
+    let says = |text: &str| replay(&s, &protocol(text), &|_| {}).unwrap_err().to_string();
+    assert_eq!(
+        says(r#"{"forecasters": ["pooled-rigde"]}"#),
+        "find the forecaster pooled-rigde; did you mean pooled-ridge?"
+    );
+    assert_eq!(
+        says(r#"{"target": [{"series": "acc"}]}"#),
+        "find acc in the suite: no run has such a series; there is e.g. loss"
+    );
+    assert_eq!(
+        says(r#"{"hide": ["famly"]}"#),
+        "find the attribute famly in the suite: no run has it"
+    );
+    assert_eq!(
+        says(r#"{"visible": {"axis": "fraction", "cuts": [1.5]}}"#),
+        "cut at 1.5: a cut must lie between 0 and 1"
+    );
+    assert_eq!(
+        says(r#"{"least_runs": 50}"#),
+        "forecast something: no group has 50 runs with the series and the attributes asked for"
+    );
+}
+
+#[test]
+fn every_job_ticks_and_the_order_does_not_matter() {
+    let p = protocol("{}");
+    let s = suite(24, 0.5, false);
+    let count = AtomicUsize::new(0);
+    let first = replay(&s, &p, &|n| {
+        assert_eq!(n, 16);
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    assert_eq!(count.load(Ordering::Relaxed), 16);
+    assert_eq!(first, replay(&s, &p, &|_| {}));
+}

@@ -1,0 +1,245 @@
+//! A forest over early signals whose leaves keep their runs: the forecast is a weighted sample of finished runs.
+//!
+//! Extremely randomized trees (Geurts et al. 2006): at a node a few columns are drawn, each with the value of a
+//! random member as threshold, and the cut that best separates the ranks of the answers is taken. A new run
+//! falls into one leaf of every tree; each run there gets its share of the weight (Meinshausen 2006, quantile
+//! regression forests), so the forecast has the width, the skew and the second mode that such runs had. The
+//! crates for trees that exist return a mean from a leaf, which is what must not be lost here.
+//!
+//! Every tree is grown without a third of the cells. What the trees that have not seen a run's cell say about
+//! that run is compared with what became of it, and the forecast is widened or narrowed so that nine in ten of
+//! those comparisons fall inside the central 90 % (conformal, the cell being what is exchanged).
+//!
+//! Two forms: the *level* forest forecasts the answer, the *change* forest what remains after the last value.
+
+use super::signals::Signals;
+use crate::distribution::{Cdf, Support, from_weighted, median, rescale};
+use crate::forecasters::landmark::landmarks;
+use crate::forecasters::{
+    Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun,
+};
+use crate::stats::ranks;
+use ontogeny_core::random::{Draws, Philox};
+use ontogeny_core::{Predictive, Prefix, Target, TheoryRef};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Trees, least members of a leaf, and runs below which no forest is grown.
+const TREES: u64 = 100;
+const LEAF: usize = 5;
+const LEAST_RUNS: usize = 20;
+/// Share of the cells that a tree sees, and of outcomes that the central interval is to cover.
+const SEEN: f64 = 0.67;
+const COVERED: f64 = 0.9;
+
+const fn spec(name: &'static str) -> TheorySpec {
+    TheorySpec {
+        name,
+        version: 1,
+        // A forest has as many free choices as runs; what it may claim is measured by leaving cells out.
+        n_params: 10,
+        scope: "values of runs among at least 20 finished ones",
+        source: "arXiv:2606.06533 asks for it; trees: Geurts et al. 2006, leaves: Meinshausen 2006",
+    }
+}
+const LEVEL: TheorySpec = spec("pooled-forest-level");
+const CHANGE: TheorySpec = spec("pooled-forest-change");
+pub(crate) const LEVEL_ENTRY: TheoryEntry =
+    TheoryEntry { spec: LEVEL, build: || Box::new(PooledForest { from_last: false }) };
+pub(crate) const CHANGE_ENTRY: TheoryEntry =
+    TheoryEntry { spec: CHANGE, build: || Box::new(PooledForest { from_last: true }) };
+
+/// A quantile forest over early signals.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PooledForest {
+    /// Whether it forecasts what remains after the last value instead of the answer itself.
+    pub from_last: bool,
+}
+
+#[derive(Debug)]
+enum Tree {
+    Leaf(Vec<u32>),
+    Cut { column: usize, at: f64, below: Box<Tree>, above: Box<Tree> },
+}
+
+impl Tree {
+    fn leaf(&self, row: &[f64]) -> &[u32] {
+        match self {
+            Self::Leaf(members) => members,
+            Self::Cut { column, at, below, above } => {
+                if row[*column] < *at {
+                    below.leaf(row)
+                } else {
+                    above.leaf(row)
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct FittedForest {
+    signals: Signals,
+    from_last: bool,
+    trees: Vec<Tree>,
+    answers: Vec<f64>,
+    /// By how much distances from the median are multiplied.
+    factor: f64,
+    identity: Identity,
+}
+
+/// Grows trees from rows and ranks of answers.
+struct Grower<'a> {
+    rows: &'a [Vec<f64>],
+    ranks: &'a [f64],
+    draws: Draws,
+    /// Index of the next random number.
+    next: u64,
+}
+
+impl Grower<'_> {
+    fn below(&mut self, n: usize) -> usize {
+        self.next += 1;
+        self.draws.below(self.next, n as u64) as usize
+    }
+
+    fn grow(&mut self, members: Vec<u32>) -> Tree {
+        if members.len() < 2 * LEAF {
+            return Tree::Leaf(members);
+        }
+        let width = self.rows[0].len();
+        let mut best: Option<(f64, usize, f64)> = None;
+        for _ in 0..width.div_ceil(2).min(12) {
+            let column = self.below(width);
+            let at = self.rows[members[self.below(members.len())] as usize][column];
+            if let Some(gain) = self.gain(&members, column, at)
+                && best.is_none_or(|b| gain > b.0)
+            {
+                best = Some((gain, column, at));
+            }
+        }
+        let Some((_, column, at)) = best else { return Tree::Leaf(members) };
+        let (below, above) = members.into_iter().partition(|i| self.rows[*i as usize][column] < at);
+        Tree::Cut {
+            column,
+            at,
+            below: Box::new(self.grow(below)),
+            above: Box::new(self.grow(above)),
+        }
+    }
+
+    /// Between-group sum of squares of the ranks; `None` if a side would be too small.
+    fn gain(&self, members: &[u32], column: usize, at: f64) -> Option<f64> {
+        let (mut n, mut sum, mut total) = (0usize, 0.0, 0.0);
+        for &i in members {
+            let rank = self.ranks[i as usize];
+            total += rank;
+            if self.rows[i as usize][column] < at {
+                n += 1;
+                sum += rank;
+            }
+        }
+        let m = members.len() - n;
+        (n >= LEAF && m >= LEAF).then(|| sum * sum / n as f64 + (total - sum).powi(2) / m as f64)
+    }
+}
+
+/// The finished runs in the leaves that `row` falls into, each answer moved by `base`; `None` without trees.
+fn weighted<'t>(
+    trees: impl Iterator<Item = &'t Tree>,
+    row: &[f64],
+    answers: &[f64],
+    base: f64,
+) -> Option<Predictive> {
+    let mut weights = vec![0.0; answers.len()];
+    for tree in trees {
+        let leaf = tree.leaf(row);
+        for &i in leaf {
+            weights[i as usize] += 1.0 / leaf.len() as f64;
+        }
+    }
+    let weighted: Vec<(f64, f64)> =
+        answers.iter().zip(weights).map(|(a, w)| (base + a, w)).collect();
+    from_weighted(&weighted)
+}
+
+/// How far an answer lay from the median, in distances from there to the end of the central interval.
+fn ratio(p: &Predictive, y: f64) -> Option<f64> {
+    let cdf = Cdf::new(p, Support::Line)?;
+    let centre = median(p);
+    let edge = cdf.quantile(if y > centre { 0.5 + 0.5 * COVERED } else { 0.5 - 0.5 * COVERED })?;
+    let half = (edge - centre).abs();
+    (half > 0.0).then(|| (y - centre).abs() / half)
+}
+
+/// The `⌈(n + 1) q⌉`-th ratio of `n`; 1 where there are too few.
+fn conformal(mut ratios: Vec<f64>) -> f64 {
+    ratios.sort_by(f64::total_cmp);
+    let rank = ((ratios.len() as f64 + 1.0) * COVERED).ceil() as usize;
+    ratios.get(rank.wrapping_sub(1)).map_or(1.0, |r| r.clamp(0.2, 5.0))
+}
+
+impl Theory for PooledForest {
+    fn spec(&self) -> TheorySpec {
+        if self.from_last { CHANGE } else { LEVEL }
+    }
+
+    fn fit(&self, runs: &[TrainingRun], query: &Query) -> Result<Box<dyn Fitted>, NotFitted> {
+        let spec = self.spec();
+        let Target::Value { series, log, .. } = &query.target else {
+            return Err(NotFitted::WrongTarget { theory: spec.name });
+        };
+        let marks = landmarks(runs, query);
+        let signals = Signals::learn(&marks, series, *log);
+        let (mut rows, mut answers, mut cells) = (Vec::new(), Vec::new(), Vec::new());
+        for m in &marks {
+            let row = signals.row(&m.prefix, &m.run.features);
+            let (Some(row), Some(y)) = (row, m.answer.value()) else { continue };
+            let base = if self.from_last { signals.last(&m.prefix).unwrap_or(0.0) } else { 0.0 };
+            rows.push(row);
+            answers.push(y - base);
+            cells.push(m.run.cell.as_str());
+        }
+        if rows.len() < LEAST_RUNS {
+            let found = rows.len();
+            return Err(NotFitted::TooFewRuns { theory: spec.name, needed: LEAST_RUNS, found });
+        }
+        let ranks = ranks(&answers);
+        let philox = Philox::new(0, "pooled-forest");
+        let names: Vec<&str> = cells.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let cell = |i: usize| names.iter().position(|n| *n == cells[i]).unwrap_or(0) as u64;
+        let cell_of: Vec<u64> = (0..rows.len()).map(cell).collect();
+        // Which cells a tree sees; with a single cell there is nothing to leave out.
+        let sees = |t: u64, i: usize| {
+            names.len() < 2 || philox.at(t).uniform(cell_of[i] + (1 << 40)) < SEEN
+        };
+        let grown = (0..TREES).filter_map(|t| {
+            let members: Vec<u32> =
+                (0..rows.len()).filter(|i| sees(t, *i)).map(|i| i as u32).collect();
+            let mut grower = Grower { rows: &rows, ranks: &ranks, draws: philox.at(t), next: 0 };
+            (members.len() >= LEAF).then(|| (t, grower.grow(members)))
+        });
+        let (ids, trees): (Vec<u64>, Vec<Tree>) = grown.unzip();
+        let unseen = |i: usize| {
+            let blind = ids.iter().zip(&trees).filter(|(t, _)| !sees(**t, i)).map(|(_, tree)| tree);
+            weighted(blind, &rows[i], &answers, 0.0)
+        };
+        let ratios = (0..rows.len()).filter_map(|i| ratio(&unseen(i)?, answers[i])).collect();
+        let factor = conformal(ratios);
+        let identity = Identity::new(spec, answers.iter().copied().chain([factor]).collect(), runs);
+        let from_last = self.from_last;
+        Ok(Box::new(FittedForest { signals, from_last, trees, answers, factor, identity }))
+    }
+}
+
+impl Fitted for FittedForest {
+    fn predict(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
+        let row = self.signals.row(prefix, features)?;
+        let base = if self.from_last { self.signals.last(prefix)? } else { 0.0 };
+        let p = weighted(self.trees.iter(), &row, &self.answers, base)?;
+        Some(rescale(&p, self.factor, Support::Line))
+    }
+
+    fn theory_ref(&self) -> TheoryRef {
+        self.identity.theory_ref()
+    }
+}
