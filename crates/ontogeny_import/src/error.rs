@@ -51,7 +51,7 @@ pub enum ImportError {
     UnknownExport { name: String },
     /// A rule or pattern of the user is not a regular expression.
     #[error("use {option} `{text}`: it is not a regular expression")]
-    BadPattern { option: &'static str, text: String, source: Box<regex::Error> },
+    BadPattern { option: &'static str, text: String, source: Box<regex_lite::Error> },
     /// A rule or pattern lacks what it needs.
     #[error("use {option} `{text}`: {wants}")]
     PatternLacks { option: &'static str, text: String, wants: &'static str },

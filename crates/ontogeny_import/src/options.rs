@@ -2,7 +2,7 @@
 
 use crate::formats::Format;
 use crate::ImportError;
-use regex::Regex;
+use regex_lite::Regex;
 use std::path::Path;
 
 /// How steps are written in names, unless the user says otherwise: `step1000`, `checkpoint-1000`, `iter_1000`.

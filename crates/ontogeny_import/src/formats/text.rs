@@ -9,7 +9,7 @@ use crate::recorder::{At, Recorder};
 use crate::sink::{Reading, RunKey, RunMeta};
 use crate::walk::Unit;
 use crate::{ImportError, Input, Options, Problem, units};
-use regex::Regex;
+use regex_lite::Regex;
 use serde_json::{Map, json};
 use std::path::Path;
 
