@@ -109,7 +109,10 @@ fn sentence(error: &(dyn Error + 'static)) -> Option<String> {
         // Its record has told it.
         return None;
     } else {
-        error.is::<StoreError>() || error.is::<ImportError>() || error.is::<ProbeError>() || error.is::<ReportError>()
+        error.is::<StoreError>()
+            || error.is::<ImportError>()
+            || error.is::<ProbeError>()
+            || error.is::<ReportError>()
     };
     Some(if is_action { format!("failed to {message}") } else { message })
 }

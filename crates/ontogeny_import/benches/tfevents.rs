@@ -37,14 +37,24 @@ fn write(path: &Path, n: u64) {
         .map(|t| {
             let steps = n / N_TAGS;
             let value = |s: u64| f64::from((t as f32 + 1.0) / (s as f32 + 1.0).sqrt());
-            Series::from_pairs(format!("train/metric_{t:02}"), "unknown", (0..steps).map(|s| (s, value(s))))
+            Series::from_pairs(
+                format!("train/metric_{t:02}"),
+                "unknown",
+                (0..steps).map(|s| (s, value(s))),
+            )
         })
         .collect();
     let all: Vec<&Series> = series.iter().collect();
     let dir = path.with_extension("parts");
     let mut out = exporter("tfevents", &dir).expect("a folder beside the file");
     let config = serde_json::Map::new();
-    let run = ExportedRun { id: "bench", config: &config, series: &all, began_unix_secs: 1.7e9, wall_secs: &[] };
+    let run = ExportedRun {
+        id: "bench",
+        config: &config,
+        series: &all,
+        began_unix_secs: 1.7e9,
+        wall_secs: &[],
+    };
     out.run(&run).expect("the file");
     let files = out.finish().expect("the file");
     std::fs::rename(&files[0], path).expect("the file");

@@ -133,7 +133,9 @@ pub enum Problem {
     #[error("not a readable Parquet file: its pages contradict its schema")]
     ParquetBroken,
     /// A Parquet column of a type that cannot be meant.
-    #[error("column `{column}` has a type that cannot be read here; expected plain numbers or text")]
+    #[error(
+        "column `{column}` has a type that cannot be read here; expected plain numbers or text"
+    )]
     ColumnType { column: String },
 }
 

@@ -202,7 +202,7 @@ impl<B: Bytes> Json<B> {
 
     fn goes_on(&mut self, end: u8) -> Result<bool, Fault> {
         let next = self.next()?;
-        let is_first = self.open.last_mut().map(std::mem::take).unwrap_or_default();
+        let is_first = self.open.last_mut().is_some_and(std::mem::take);
         if next == end {
             self.bytes.bump();
             self.open.pop();
@@ -336,10 +336,9 @@ impl<B: Bytes> Json<B> {
                 return self.bad("a string without end");
             }
         }
-        String::from_utf8(text).or_else(|_| {
-            let offset = self.bytes.offset();
-            Err(Fault::Bad { offset, problem: Problem::NotText })
-        })
+        let offset = self.bytes.offset();
+        let not_text = |_ignored| Fault::Bad { offset, problem: Problem::NotText };
+        String::from_utf8(text).map_err(not_text)
     }
 
     fn escape(&mut self) -> Result<char, Fault> {
@@ -418,7 +417,8 @@ mod tests {
             check(text, serde_json::from_str(text).ok());
         }
         check("[NaN, -Infinity]", Some(serde_json::json!(["NaN", "-inf"])));
-        for bad in ["", "{", "[1", "[1 2]", "{\"a\" 1}", "tru", "nan", "inf", "1e", "\"x", "\u{1}"] {
+        for bad in ["", "{", "[1", "[1 2]", "{\"a\" 1}", "tru", "nan", "inf", "1e", "\"x", "\u{1}"]
+        {
             check(bad, None);
         }
         check(&"[".repeat(200), None);

@@ -61,11 +61,7 @@ pub use walk::{Found, Unit, find, unit_of};
 /// The first mistake, with file, record and byte; with [`Options::keep_going`] only what leaves
 /// nothing to go on with (an unreadable file, a sink that fails). What the sink was given until then
 /// is the caller's to throw away.
-pub fn import(
-    unit: &Unit,
-    options: &Options,
-    sink: &mut dyn Sink,
-) -> Result<Report, ImportError> {
+pub fn import(unit: &Unit, options: &Options, sink: &mut dyn Sink) -> Result<Report, ImportError> {
     let mut recorder = Recorder::new(unit.format.name(), options.keep_going, sink);
     let read = unit.format.read(unit, options, &mut recorder);
     read.or_else(|e| recorder.give_up(e))?;

@@ -1,7 +1,7 @@
 //! What the user may say about how files are to be read.
 
-use crate::formats::Format;
 use crate::ImportError;
+use crate::formats::Format;
 use regex_lite::Regex;
 use std::path::Path;
 
@@ -68,11 +68,8 @@ impl LogPattern {
         let named = regex.capture_names().enumerate().filter_map(|(i, n)| Some((i, n?)));
         let series: Vec<(usize, String)> =
             named.filter(|(_, n)| *n != "step").map(|(i, n)| (i, n.to_owned())).collect();
-        let lacks = |wants| ImportError::PatternLacks {
-            option: "--pattern",
-            text: text.to_owned(),
-            wants,
-        };
+        let lacks =
+            |wants| ImportError::PatternLacks { option: "--pattern", text: text.to_owned(), wants };
         if regex.capture_names().flatten().all(|n| n != "step") {
             return Err(lacks("it needs a group for the step, `(?<step>\\d+)`"));
         }
@@ -101,14 +98,8 @@ pub struct Options {
 impl Options {
     /// The step of an evaluation: from the file's name, the model's arguments, the folders from the innermost.
     pub(crate) fn step_of(&self, path: &Path, model_args: &str) -> Option<u64> {
-        let default;
-        let rule = match &self.step_from {
-            Some(rule) => rule,
-            None => {
-                default = StepRule::Pattern(Regex::new(DEFAULT_RULE).ok()?);
-                &default
-            }
-        };
+        let default = || Regex::new(DEFAULT_RULE).ok().map(StepRule::Pattern);
+        let rule = self.step_from.clone().or_else(default)?;
         let mut parts = path.iter().rev().map(|p| p.to_string_lossy());
         let file = parts.next().unwrap_or_default();
         rule.find(&file)
@@ -150,7 +141,11 @@ mod tests {
         for (path, args, step) in [
             ("410m_step512.json", "", Some(512)),
             ("runs/checkpoint-1000/results.json", "", Some(1000)),
-            ("a/results_2024-01-01T00-00-00.json", "pretrained=x,revision=step143000", Some(143_000)),
+            (
+                "a/results_2024-01-01T00-00-00.json",
+                "pretrained=x,revision=step143000",
+                Some(143_000),
+            ),
             ("ckpt_20/iter_7/results.json", "", Some(7)),
             ("footstep12.json", "", None),
             ("final.json", "pretrained=facebook/opt-125m", None),

@@ -7,6 +7,7 @@ use crate::source::Source;
 use crate::walk::Unit;
 use crate::{ImportError, Input, Problem};
 use serde_json::{Map, Value};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Problems that are kept; more are counted.
@@ -117,12 +118,10 @@ impl<'a> Recorder<'a> {
     ) -> Result<(), ImportError> {
         let reached = &mut self.reached[series.0 as usize];
         let next = reading.step.saturating_add(1);
-        if next > *reached {
-            *reached = next;
-        } else if next == *reached {
-            self.report.n_repeated += 1;
-        } else {
-            self.report.n_late += 1;
+        match next.cmp(reached) {
+            Ordering::Greater => *reached = next,
+            Ordering::Equal => self.report.n_repeated += 1,
+            Ordering::Less => self.report.n_late += 1,
         }
         self.report.n_points += 1;
         self.report.n_not_finite += u64::from(!reading.value.is_finite());
@@ -205,11 +204,6 @@ impl<'a> Recorder<'a> {
     /// A file has been read.
     pub(crate) fn has_read(&mut self, input: &Input, print: Fingerprint) {
         self.report.files.push((input.path().display().to_string(), print));
-    }
-
-    /// Runs that were announced.
-    pub(crate) fn n_runs(&self) -> usize {
-        self.names.len()
     }
 
     fn too_many(&self, input: &Input, what: &'static str, limit: usize) -> ImportError {

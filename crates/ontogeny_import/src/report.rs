@@ -1,7 +1,7 @@
 //! What an import found, to be told to the person who asked for it.
 
-use crate::input::Fingerprint;
 use crate::ImportError;
+use crate::input::Fingerprint;
 
 /// What became of one unit.
 #[derive(Debug)]

@@ -14,9 +14,8 @@ pub(crate) struct Rows {
     text: Vec<u8>,
     /// Where each field ends in `text`.
     ends: Vec<usize>,
-    n_fields: usize,
     /// Rows that were read, the header among them.
-    n_rows: u64,
+    n_read: u64,
 }
 
 /// One row.
@@ -55,21 +54,21 @@ impl Rows {
     pub(crate) fn new(separator: u8) -> Self {
         let parser = csv_core::ReaderBuilder::new().delimiter(separator).build();
         let (text, ends) = (vec![0; 1 << 12], vec![0; 64]);
-        Self { parser, text, ends, n_fields: 0, n_rows: 0 }
+        Self { parser, text, ends, n_read: 0 }
     }
 
     /// The next row; `None` after the last. Empty lines are no rows.
     pub(crate) fn next(&mut self, source: &mut Source) -> Result<Option<Row<'_>>, ImportError> {
         let (mut n_text, mut n_ends) = (0, 0);
         // A byte order mark is not part of the first name.
-        if self.n_rows == 0 && source.peek(3)? == b"\xef\xbb\xbf" {
+        if self.n_read == 0 && source.peek(3)? == b"\xef\xbb\xbf" {
             source.consume(3);
         }
         // So that the offset is that of the row and not of the end of the line before it.
         while let Some(b'\n' | b'\r') = source.peek(1)?.first() {
             source.consume(1);
         }
-        let (offset, n_rows) = (source.offset(), self.n_rows + 1);
+        let (offset, n_rows) = (source.offset(), self.n_read + 1);
         loop {
             source.peek(1)?;
             let (result, n_in, n_out, n_new) = self.parser.read_record(
@@ -102,8 +101,7 @@ impl Rows {
                 ReadRecordResult::End => return Ok(None),
             }
         }
-        self.n_rows = n_rows;
-        self.n_fields = n_ends;
+        self.n_read = n_rows;
         Ok(Some(Row {
             text: &self.text[..n_text],
             ends: &self.ends[..n_ends],

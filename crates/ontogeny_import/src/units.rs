@@ -35,8 +35,8 @@ const PURE: [&str; 12] = [
 /// The unit that a name tells.
 pub(crate) fn of_name(name: &str) -> &'static str {
     let last = name.rsplit(['/', '.', ':']).next().unwrap_or(name);
-    let is = |p: &&str| last == *p || last.strip_suffix(*p).is_some_and(|s| s.ends_with('_'));
-    if PURE.iter().any(|p| is(&p)) {
+    let is = |p: &str| last == p || last.strip_suffix(p).is_some_and(|s| s.ends_with('_'));
+    if PURE.iter().any(|p| is(p)) {
         return "1";
     }
     SUFFIXES.iter().find(|(s, _)| last.ends_with(s)).map_or(UNKNOWN, |(_, unit)| unit)

@@ -149,9 +149,11 @@ fn group(
             }
             _ => name,
         };
-        let unit = units
-            .entry((name.clone(), format.name()))
-            .or_insert_with(|| Unit { name, format, files: Vec::new() });
+        let unit = units.entry((name.clone(), format.name())).or_insert_with(|| Unit {
+            name,
+            format,
+            files: Vec::new(),
+        });
         unit.files.push(input);
     }
     found.units.extend(units.into_values());

@@ -70,10 +70,14 @@ impl Staging {
         disk::create_dir(&target)?;
         let exists = |run: &&RunId| target.join(run.as_str()).exists();
         if let Some(run) = runs.iter().find(exists).filter(|_| !replace) {
-            return Err(StoreError::RunExists { run: run.clone(), path: target.join(run.as_str()) });
+            return Err(StoreError::RunExists {
+                run: run.clone(),
+                path: target.join(run.as_str()),
+            });
         }
         for run in runs {
-            let (from, to) = (self.inner.path().join("runs").join(run.as_str()), target.join(run.as_str()));
+            let (from, to) =
+                (self.inner.path().join("runs").join(run.as_str()), target.join(run.as_str()));
             if to.exists() {
                 let old = self.dir.join(format!("old-{run}"));
                 // Not while somebody writes it.

@@ -72,7 +72,10 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let (runs, readings) = (count(readers.len(), "run"), count(n_readings, "reading"));
     writeln!(out, "wrote {readings} of {runs} to {}", args.to.display())?;
     if n_vectors > 0 {
-        writeln!(out, "note: {n_vectors} vector series are no scalars and were left out; `ontogeny series --csv` has them")?;
+        writeln!(
+            out,
+            "note: {n_vectors} vector series are no scalars and were left out; `ontogeny series --csv` has them"
+        )?;
     }
     Ok(())
 }

@@ -7,7 +7,9 @@ use crate::importing::{Known, StoreSink, Ticker};
 use crate::names;
 use crate::text::{Table, count};
 use ontogeny_core::{RunId, RunManifest, StudyId};
-use ontogeny_import::{Discard, Found, LogPattern, Options, Report, StepRule, Unit, find, format_named, import};
+use ontogeny_import::{
+    Discard, Found, LogPattern, Options, Report, StepRule, Unit, find, format_named, import,
+};
 use ontogeny_store::{Store, StoreError};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -95,11 +97,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
 }
 
 /// Reads everything and keeps nothing.
-fn dry_run(
-    units: &[Unit],
-    options: &Options,
-    ticker: &mut Ticker,
-) -> anyhow::Result<Vec<Fate>> {
+fn dry_run(units: &[Unit], options: &Options, ticker: &mut Ticker) -> anyhow::Result<Vec<Fate>> {
     let mut fates = Vec::new();
     for (i, unit) in units.iter().enumerate() {
         ticker.unit(&unit.name, i, units.len());
@@ -218,14 +216,18 @@ fn to_json(found: &Found, fates: &[Fate], is_dry: bool) -> Value {
     })
 }
 
-fn write(
-    found: &Found,
-    fates: &[Fate],
-    is_dry: bool,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
+fn write(found: &Found, fates: &[Fate], is_dry: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut table = Table::new([
-        "source", "format", "runs", "series", "readings", "repeated", "late", "not finite", "left out", "fate",
+        "source",
+        "format",
+        "runs",
+        "series",
+        "readings",
+        "repeated",
+        "late",
+        "not finite",
+        "left out",
+        "fate",
     ]);
     let (mut n_new, mut n_old) = (0, 0);
     for (unit, fate) in found.units.iter().zip(fates) {
@@ -244,7 +246,9 @@ fn write(
                 let counts = [n_runs as u64, r.n_series as u64, r.n_points, r.n_repeated, r.n_late];
                 let [n_runs, series, readings, repeated, late] = counts.map(|n| n.to_string());
                 let (bad, left) = (r.n_not_finite.to_string(), left_out.to_string());
-                let row = [name, format, &n_runs, &series, &readings, &repeated, &late, &bad, &left, fate];
+                let row = [
+                    name, format, &n_runs, &series, &readings, &repeated, &late, &bad, &left, fate,
+                ];
                 table.row(row);
             }
         }
@@ -253,7 +257,8 @@ fn write(
     for fate in fates {
         let Fate::Read(r, _) = fate else { continue };
         let n = r.n_without_step;
-        let without = (n > 0).then(|| format!("{n} readings have a negative step, so none, and were left out"));
+        let without = (n > 0)
+            .then(|| format!("{n} readings have a negative step, so none, and were left out"));
         for note in r.notes.iter().chain(&without) {
             writeln!(out, "note: {}: {note}", r.name)?;
         }

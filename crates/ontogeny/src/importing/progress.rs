@@ -55,7 +55,8 @@ impl Ticker {
     fn say(&mut self) {
         self.said = Instant::now();
         let rate = self.n as f64 / self.began.elapsed().as_secs_f64().max(1e-3);
-        let text = format!("{:.1} million readings, {:.1} million/s", self.n as f64 / 1e6, rate / 1e6);
+        let text =
+            format!("{:.1} million readings, {:.1} million/s", self.n as f64 / 1e6, rate / 1e6);
         match &self.bar {
             Some(bar) => {
                 bar.set_message(text);

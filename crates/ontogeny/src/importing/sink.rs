@@ -92,7 +92,11 @@ impl<'a> StoreSink<'a> {
             let mut manifest = self.manifest(run);
             let from = Imported {
                 format: report.format.to_owned(),
-                name: if run.meta.name.is_empty() { self.unit.clone() } else { run.meta.name.clone() },
+                name: if run.meta.name.is_empty() {
+                    self.unit.clone()
+                } else {
+                    run.meta.name.clone()
+                },
                 files: files.clone(),
                 options: options.to_owned(),
                 n_readings: run.n_readings,
@@ -212,9 +216,9 @@ fn cell(config: &Map<String, Value>) -> String {
         return String::new();
     }
     let text = Value::Object(rest).to_string();
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     format!("cfg-{:08x}", hash >> 32)
 }
 

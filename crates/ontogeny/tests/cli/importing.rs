@@ -46,7 +46,10 @@ fn the_same_bytes_are_imported_once() {
     let sandbox = sandbox(&[("a.csv", CSV)]);
     sandbox.run("import a.csv").ok();
     let again = sandbox.run("import a.csv").ok();
-    assert!(again.contains("already imported") && again.contains("0 runs imported, 1 already there"), "{again}");
+    assert!(
+        again.contains("already imported") && again.contains("0 runs imported, 1 already there"),
+        "{again}"
+    );
     // Under another path it is still the same.
     fs::copy(sandbox.path("a.csv"), sandbox.path("b.csv")).unwrap();
     assert!(sandbox.run("import b.csv").ok().contains("already imported"));
@@ -104,7 +107,8 @@ fn what_is_exported_can_be_imported_again() {
     sandbox.run("import a.csv --study s").ok();
     let before = sandbox.run("series a --json").json();
     for format in ["csv", "parquet", "tfevents"] {
-        let text = sandbox.run(&format!("export --study s --to out-{format} --format {format}")).ok();
+        let text =
+            sandbox.run(&format!("export --study s --to out-{format} --format {format}")).ok();
         assert_eq!(text, format!("wrote 4 readings of 1 run to out-{format}\n"));
         sandbox.run(&format!("import out-{format} --store again-{format}")).ok();
         let run = format!("out-{format}.a");

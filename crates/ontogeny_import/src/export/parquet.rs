@@ -4,7 +4,9 @@ use super::draft::Draft;
 use super::tidy_runs::TidyRuns;
 use super::{ExportedRun, Exporter, readings};
 use crate::ImportError;
-use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type as Physical, ZstdLevel};
+use parquet::basic::{
+    Compression, ConvertedType, LogicalType, Repetition, Type as Physical, ZstdLevel,
+};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
@@ -78,7 +80,10 @@ fn put<T: DataType>(
     column.close()
 }
 
-fn put_maybe<T: DataType>(group: &mut Group<'_>, cells: &[Option<T::T>]) -> Result<(), ParquetError> {
+fn put_maybe<T: DataType>(
+    group: &mut Group<'_>,
+    cells: &[Option<T::T>],
+) -> Result<(), ParquetError> {
     let levels: Vec<i16> = cells.iter().map(|c| i16::from(c.is_some())).collect();
     let values: Vec<T::T> = cells.iter().flatten().cloned().collect();
     put::<T>(group, &values, Some(&levels))
@@ -142,10 +147,7 @@ impl Exporter for TidyParquet {
 }
 
 /// The table of runs: text throughout, which importing turns into numbers again.
-fn write_runs(
-    runs: &TidyRuns,
-    file: BufWriter<File>,
-) -> Result<BufWriter<File>, ParquetError> {
+fn write_runs(runs: &TidyRuns, file: BufWriter<File>) -> Result<BufWriter<File>, ParquetError> {
     let columns = runs.columns();
     let text = |name: &str, repetition| {
         Type::primitive_type_builder(name, Physical::BYTE_ARRAY)

@@ -28,9 +28,9 @@ pub(super) fn each<E>(
         let errors = run.series.iter().find(|s| s.name == name && base_of(run, s).is_some());
         let mut errors = errors.map(|s| s.points.iter().peekable());
         for point in &series.points {
-            let stderr = errors.as_mut().and_then(|errors| {
-                errors.next_if(|e| e.step == point.step).map(|e| e.value)
-            });
+            let stderr = errors
+                .as_mut()
+                .and_then(|errors| errors.next_if(|e| e.step == point.step).map(|e| e.value));
             f(Row {
                 step: point.step,
                 metric: &series.name,

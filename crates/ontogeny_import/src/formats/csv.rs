@@ -28,11 +28,12 @@ impl Format for Csv {
         let Some(header) = lines.next().filter(|_| head.is_text()) else { return false };
         let split = char::from(separator(header.as_bytes()));
         let names = header.trim_start_matches('\u{feff}').split(split);
-        let Some(step) = step_key::find(names.clone(), options.step_key.as_deref()) else {
+        let Some(step) = step_key::find(&names, options.step_key.as_deref()) else {
             return false;
         };
         // A header alone is a log that has not begun.
-        let is_step = |l: &str| l.split(split).nth(step).is_some_and(|c| table::step(c.as_bytes()).is_some());
+        let is_step =
+            |l: &str| l.split(split).nth(step).is_some_and(|c| table::step(c.as_bytes()).is_some());
         names.count() > 1 && lines.next().is_none_or(|l| is_step(l) || l.contains('"'))
     }
 
@@ -54,7 +55,8 @@ impl Format for Csv {
                 while let Some(row) = rows.next(source)? {
                     reader.row(&row, input, out)?;
                 }
-                reader.finish(input, out)
+                reader.finish(input, out);
+                Ok(())
             })?;
         }
         Ok(())
@@ -81,7 +83,7 @@ impl Columns {
             (0..header.len()).map(|i| header.str(i).map(|n| n.trim().to_owned())).collect();
         let names = names.ok_or_else(|| out.error(input, at, Problem::NotText))?;
         let wanted = options.step_key.as_deref();
-        let step = step_key::find(names.iter().map(String::as_str), wanted).ok_or_else(|| {
+        let step = step_key::find(&names.iter().map(String::as_str), wanted).ok_or_else(|| {
             let column = wanted.unwrap_or("step").to_owned();
             out.error(input, at, Problem::MissingColumn { column })
         })?;
@@ -152,13 +154,12 @@ impl Reader {
         Ok(())
     }
 
-    fn finish(self, input: &Input, out: &mut Recorder<'_>) -> Result<(), ImportError> {
+    fn finish(self, input: &Input, out: &mut Recorder<'_>) {
         if self.run.is_none() {
             out.note(format!("{} has no rows", input.path().display()));
         }
         for (name, _, n) in self.columns.series.iter().filter(|c| c.2 > 0) {
             out.note(format!("column `{name}` holds text ({n} cells) and was passed over"));
         }
-        Ok(())
     }
 }

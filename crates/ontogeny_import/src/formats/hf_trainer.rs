@@ -65,12 +65,7 @@ impl Format for HfTrainer {
         has_top_key(head, "log_history")
     }
 
-    fn read(
-        &self,
-        unit: &Unit,
-        _: &Options,
-        out: &mut Recorder<'_>,
-    ) -> Result<(), ImportError> {
+    fn read(&self, unit: &Unit, _: &Options, out: &mut Recorder<'_>) -> Result<(), ImportError> {
         for input in &unit.files {
             out.scan(input, |source, out| {
                 let mut reader = Reader { record: 0, run: None, found: false };

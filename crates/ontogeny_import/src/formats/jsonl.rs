@@ -77,7 +77,7 @@ fn is_object_with_step(line: &str, options: &Options) -> bool {
     let mut json = Json::of(line.as_bytes());
     scalars.read(&mut json).is_ok()
         && json.is_over().unwrap_or(false)
-        && step_key::find(scalars.used().iter().map(|e| e.0.as_str()), options.step_key.as_deref())
+        && step_key::find(&scalars.used().iter().map(|e| e.0.as_str()), options.step_key.as_deref())
             .is_some()
 }
 
@@ -119,7 +119,9 @@ impl Format for Jsonl {
                     match e {
                         Fault::Bad { problem: Problem::Truncated, .. } if is_last => {
                             let path = input.path().display();
-                            out.note(format!("the last line of {path} is cut off and was left out"));
+                            out.note(format!(
+                                "the last line of {path} is cut off and was left out"
+                            ));
                         }
                         Fault::Bad { offset: inside, problem } => {
                             let at = At { record, offset: offset + inside };
@@ -155,7 +157,7 @@ impl Reader {
     ) -> Result<(), ImportError> {
         let entries = self.scalars.used();
         let names = entries.iter().map(|e| e.0.as_str());
-        let Some(place) = step_key::find(names, options.step_key.as_deref()) else {
+        let Some(place) = step_key::find(&names, options.step_key.as_deref()) else {
             self.n_without += 1;
             return Ok(());
         };

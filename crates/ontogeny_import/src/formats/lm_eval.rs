@@ -54,20 +54,18 @@ impl Format for LmEval {
         let is_one = evaluations.windows(2).all(|w| w[0].0 == w[1].0);
         let mut runs: BTreeMap<String, RunKey> = BTreeMap::new();
         for (model, step, input, config) in evaluations {
-            let run = match runs.get(&model) {
-                Some(&run) => run,
-                None => {
-                    let name = if is_one { String::new() } else { model.clone() };
-                    let meta = RunMeta { name, config, ..RunMeta::default() };
-                    let run = out.run(input, &meta)?;
-                    runs.insert(model, run);
-                    run
-                }
+            let run = if let Some(&run) = runs.get(&model) {
+                run
+            } else {
+                let name = if is_one { String::new() } else { model.clone() };
+                let meta = RunMeta { name, config, ..RunMeta::default() };
+                let run = out.run(input, &meta)?;
+                runs.insert(model, run);
+                run
             };
             out.scan(input, |source, out| {
                 let mut json = Json::new(source);
-                results(&mut json, step, run, input, out)
-                    .map_err(|fault| error(fault, input, out))
+                results(&mut json, step, run, input, out).map_err(|fault| error(fault, input, out))
             })?;
         }
         Ok(())

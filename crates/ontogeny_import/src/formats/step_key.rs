@@ -19,10 +19,10 @@ const NAMES: [&str; 14] = [
 ];
 
 /// The place of the step among `names`: the one the user names, or the first that is known.
-pub(super) fn find<'a>(
-    names: impl Iterator<Item = &'a str> + Clone,
-    wanted: Option<&str>,
-) -> Option<usize> {
+pub(super) fn find<'a, I>(names: &I, wanted: Option<&str>) -> Option<usize>
+where
+    I: Iterator<Item = &'a str> + Clone,
+{
     let place = |key: &str| names.clone().position(|n| n.trim().eq_ignore_ascii_case(key));
     wanted.map_or_else(|| NAMES.iter().find_map(|key| place(key)), place)
 }

@@ -14,10 +14,9 @@ use serde_json::{Map, json};
 use std::path::Path;
 
 /// The step of a line, and perhaps of how many.
-const STEP: &str =
-    r#"(?i)(?:^|[^\w/])(?:global[ _]?step|step|iter(?:ation)?|update)s?["']?[ \t]*[:=]?[ \t]*(\d+)(?:[ \t]*/[ \t]*(\d+))?\b"#;
-/// A key, a number and perhaps its unit.
-const PAIR: &str = r#"([A-Za-z_][\w./-]*(?: [A-Za-z_][\w./-]*)?)["']?[ \t]*[:=]?[ \t]*((?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|[-+]?(?i:nan|inf)(?:inity)?)(ms|us|secs?|s|%|[KMG]i?B|tok/s|it/s)?(?:$|[^\w.%/])"#;
+const STEP: &str = r#"(?i)(?:^|[^\w/])(?:global[ _]?step|step|iter(?:ation)?|update)s?["']?[ \t]*[:=]?[ \t]*(\d+)(?:[ \t]*/[ \t]*(\d+))?\b"#;
+/// A key, a number and perhaps its unit. The last part looks at what follows; the next search begins before it.
+const PAIR: &str = r#"(?:^|[^\w.:/-])([A-Za-z_][\w./-]*(?: [A-Za-z_][\w./-]*)?)["']?(?:[ \t]*[:=][ \t]*|[ \t]+)((?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|[-+]?(?i:nan|inf)(?:inity)?)(ms|us|secs?|s|%|[KMG]i?B|tok/s|it/s)?(?:$|[^\w.%/])"#;
 /// Lines without a step that a log may have for each line with one.
 const MAX_OTHER: usize = 10;
 
@@ -35,10 +34,9 @@ impl<'a> Lines<'a> {
     fn new(options: &'a Options) -> Option<Self> {
         match &options.pattern {
             Some(pattern) => Some(Self::Pattern(pattern)),
-            None => Some(Self::Default {
-                step: Regex::new(STEP).ok()?,
-                pair: Regex::new(PAIR).ok()?,
-            }),
+            None => {
+                Some(Self::Default { step: Regex::new(STEP).ok()?, pair: Regex::new(PAIR).ok()? })
+            }
         }
     }
 
@@ -190,16 +188,17 @@ impl Reader<'_> {
         };
         let is_first = self.run.is_none();
         let run = self.run(input, out)?;
-        if let Some(total) = found.get(2).filter(|_| is_first) {
-            if let Ok(total) = total.as_str().parse::<u64>() {
-                let config = Map::from_iter([("total_steps".to_owned(), json!(total))]);
-                out.config(run, &config)?;
-            }
+        let total = found.get(2).filter(|_| is_first).and_then(|t| t.as_str().parse::<u64>().ok());
+        if let Some(total) = total {
+            let config = Map::from_iter([("total_steps".to_owned(), json!(total))]);
+            out.config(run, &config)?;
         }
         let whole = found.get(0).map_or(0..0, |m| m.range());
         // What comes before the step (a date, a level) is searched too, but not across the step itself.
         for part in [&line[..whole.start], &line[whole.end..]] {
-            for pair in pair.captures_iter(part) {
+            let mut from = 0;
+            while let Some(pair) = pair.captures_at(part, from) {
+                from = pair.get(3).or(pair.get(2)).map_or(part.len(), |m| m.end());
                 let Ok(value) = pair[2].to_ascii_lowercase().parse::<f64>() else { continue };
                 let key = pair[1].replace(' ', "_");
                 let key = key.trim_end_matches(['.', '-', '/']);

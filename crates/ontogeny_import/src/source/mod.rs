@@ -101,7 +101,9 @@ impl Source {
     /// grows only as bytes really come.
     pub(crate) fn peek(&mut self, want: usize) -> Result<&[u8], ImportError> {
         while self.end - self.start < want && !self.at_end {
-            if self.start > 0 && (self.start == self.end || self.buffer.len() - self.end < CHUNK / 2) {
+            if self.start > 0
+                && (self.start == self.end || self.buffer.len() - self.end < CHUNK / 2)
+            {
                 self.buffer.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
             }

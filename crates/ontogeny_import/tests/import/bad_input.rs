@@ -1,7 +1,8 @@
 //! Files that are not what they should be: errors name file, record and byte; the good part can be kept.
 
 use crate::support::{
-    CSV, HF, JSONL, LM_EVAL_OLD, POINTS, TEXT, event, gzip, masked, points, read, scalar, tfevents, wandb,
+    CSV, HF, JSONL, LM_EVAL_OLD, POINTS, TEXT, event, gzip, masked, points, read, scalar, tfevents,
+    wandb,
 };
 use insta::assert_snapshot;
 use ontogeny_import::{Collected, ImportError, Input, Options, format_named, import, unit_of};
@@ -92,7 +93,8 @@ fn another_format_under_the_right_name_is_told() {
 fn a_wandb_log_being_written_is_read_up_to_its_end() {
     let whole = wandb(50);
     for cut in [1, 6, 100, 400] {
-        let (read, report) = read("r.wandb", &whole[..whole.len() - cut], &Options::default()).unwrap();
+        let (read, report) =
+            read("r.wandb", &whole[..whole.len() - cut], &Options::default()).unwrap();
         assert!(points(&read, 0, "val/loss").len() >= 48, "{cut}");
         assert!(report.notes.iter().any(|n| n.contains("ends within record")), "{cut}");
     }
@@ -162,9 +164,11 @@ fn damaged_gzip_is_told() {
 #[test]
 fn a_line_or_quote_without_end_is_refused() {
     let line = vec![b'1'; 65 << 20];
-    let text = fails("t.csv", [b"step,x\n0,\"".to_vec(), line.clone()].concat(), &Options::default());
+    let text =
+        fails("t.csv", [b"step,x\n0,\"".to_vec(), line.clone()].concat(), &Options::default());
     assert!(text.contains("claims a length"), "{text}");
-    let text = fails("t.log", [b"step:1 a:1\nstep:2 a:2\n".to_vec(), line].concat(), &Options::default());
+    let text =
+        fails("t.log", [b"step:1 a:1\nstep:2 a:2\n".to_vec(), line].concat(), &Options::default());
     assert!(text.contains("claims a length"), "{text}");
 }
 
@@ -173,16 +177,34 @@ fn a_sink_that_fails_ends_the_import_even_when_going_on() {
     #[derive(Debug)]
     struct Full(u32);
     impl ontogeny_import::Sink for Full {
-        fn run(&mut self, _: ontogeny_import::RunKey, _: &ontogeny_import::RunMeta) -> Result<(), ontogeny_import::SinkError> {
+        fn run(
+            &mut self,
+            _: ontogeny_import::RunKey,
+            _: &ontogeny_import::RunMeta,
+        ) -> Result<(), ontogeny_import::SinkError> {
             Ok(())
         }
-        fn config(&mut self, _: ontogeny_import::RunKey, _: &serde_json::Map<String, serde_json::Value>) -> Result<(), ontogeny_import::SinkError> {
+        fn config(
+            &mut self,
+            _: ontogeny_import::RunKey,
+            _: &serde_json::Map<String, serde_json::Value>,
+        ) -> Result<(), ontogeny_import::SinkError> {
             Ok(())
         }
-        fn series(&mut self, _: ontogeny_import::SeriesKey, _: ontogeny_import::RunKey, _: &str, _: &str) -> Result<(), ontogeny_import::SinkError> {
+        fn series(
+            &mut self,
+            _: ontogeny_import::SeriesKey,
+            _: ontogeny_import::RunKey,
+            _: &str,
+            _: &str,
+        ) -> Result<(), ontogeny_import::SinkError> {
             Ok(())
         }
-        fn reading(&mut self, _: ontogeny_import::SeriesKey, _: ontogeny_import::Reading) -> Result<(), ontogeny_import::SinkError> {
+        fn reading(
+            &mut self,
+            _: ontogeny_import::SeriesKey,
+            _: ontogeny_import::Reading,
+        ) -> Result<(), ontogeny_import::SinkError> {
             self.0 += 1;
             if self.0 > 3 { Err("full".into()) } else { Ok(()) }
         }

@@ -30,7 +30,8 @@ fn tfevents_agree_with_the_table_of_the_same_run() {
         let mut n = 0;
         for truth in &table.series {
             let Some(series) = events.get(&truth.name) else { continue };
-            let read: BTreeMap<u64, f64> = series.points.iter().map(|p| (p.step.0, p.value)).collect();
+            let read: BTreeMap<u64, f64> =
+                series.points.iter().map(|p| (p.step.0, p.value)).collect();
             for p in &truth.points {
                 // The file holds single precision.
                 let expected = f64::from(p.value as f32);

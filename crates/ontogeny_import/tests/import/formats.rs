@@ -1,8 +1,8 @@
 //! Every format, from a small file with known content.
 
 use crate::support::{
-    CSV, HF, JSONL, LM_EVAL_NEW, LM_EVAL_OLD, POINTS, TEXT, bytes, event, gzip, number, points, read,
-    record, scalar, tfevents, unit, wandb,
+    CSV, HF, JSONL, LM_EVAL_NEW, LM_EVAL_OLD, POINTS, TEXT, bytes, event, gzip, number, points,
+    read, record, scalar, tfevents, unit, wandb,
 };
 use ontogeny_import::{LogPattern, Options, StepRule};
 use serde_json::json;
@@ -28,7 +28,9 @@ fn formats_are_recognised_by_content() {
             }
         }
     }
-    for nothing in ["", "hello world", "# step 5\n\nWhat a step.\n", "a,b\n1,2\n", "{\"a\": 1}", "\0\u{1}"] {
+    for nothing in
+        ["", "hello world", "# step 5\n\nWhat a step.\n", "a,b\n1,2\n", "{\"a\": 1}", "\0\u{1}"]
+    {
         assert!(unit("x.txt", nothing, &Options::default()).is_err(), "{nothing:?}");
     }
 }
@@ -59,7 +61,9 @@ fn late_and_repeated_steps_keep_their_order() {
 fn what_is_no_scalar_is_passed_over() {
     let image = [bytes(1, b"img"), bytes(4, b"png")].concat();
     let text = [bytes(1, b"txt"), bytes(8, &[number(1, 7), bytes(8, b"hi")].concat())].concat();
-    let vector = [bytes(1, b"v"), bytes(8, &[number(1, 1), bytes(2, &bytes(2, &number(1, 3)))].concat())].concat();
+    let vector =
+        [bytes(1, b"v"), bytes(8, &[number(1, 1), bytes(2, &bytes(2, &number(1, 3)))].concat())]
+            .concat();
     let mut file: Vec<u8> = [image, text, vector].iter().flat_map(|v| event(0.0, 1, v)).collect();
     file.extend(record(&[vec![9], 0f64.to_le_bytes().to_vec(), bytes(4, b"graph")].concat()));
     file.extend(scalar(0.0, -1, "x", 1.0));
@@ -98,7 +102,8 @@ fn evaluations_of_both_layouts_become_steps_of_a_run() {
     assert!(new.runs[0].get("arc/exact_match[strict].stderr").is_none());
     assert_eq!(new.runs[0].meta.config["model"], "org/m");
     let step_from = Some(StepRule::new("at(\\d+)").unwrap());
-    let (named, _) = read("m-at7.json", LM_EVAL_OLD, &Options { step_from, ..Options::default() }).unwrap();
+    let (named, _) =
+        read("m-at7.json", LM_EVAL_OLD, &Options { step_from, ..Options::default() }).unwrap();
     assert_eq!(points(&named, 0, "lambada/ppl"), [(7, 26.5)]);
 }
 
@@ -110,11 +115,15 @@ fn text_logs_are_read_by_themselves_and_by_pattern() {
     assert_eq!(plain.runs[0].get("train_time_ms").unwrap().unit, "ms");
     assert!(points(&plain, 0, "step_avg_ms")[0].1.is_nan());
     assert_eq!(json!(plain.runs[0].meta.config), json!({"total_steps": 100}));
-    let nano = "iter 0: loss 4.2829, time 7.5ms, mfu -100.00%\nstep 250: train loss 2.5, val loss 2.75\n";
+    let nano =
+        "iter 0: loss 4.2829, time 7.5ms, mfu -100.00%\nstep 250: train loss 2.5, val loss 2.75\n";
     let (nano, _) = read("nano.log", nano, &Options::default()).unwrap();
     assert_eq!(points(&nano, 0, "loss"), [(0, 4.2829)]);
     assert_eq!(points(&nano, 0, "mfu_percent"), [(0, -100.0)]);
-    assert_eq!((points(&nano, 0, "train_loss"), points(&nano, 0, "val_loss")), (vec![(250, 2.5)], vec![(250, 2.75)]));
+    assert_eq!(
+        (points(&nano, 0, "train_loss"), points(&nano, 0, "val_loss")),
+        (vec![(250, 2.5)], vec![(250, 2.75)])
+    );
     let pattern = Some(LogPattern::new(r"val_loss:(?<val>\S+).*of (?<step>\d+)").unwrap());
     let options = Options { pattern, ..Options::default() };
     let (own, _) = read("x", "val_loss:1.5 is that of 30\nnoise\n", &options).unwrap();

@@ -13,7 +13,14 @@ fn parquet() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let mut out = exporter("parquet", dir.path()).unwrap();
     let series = Series::from_pairs("loss", "nats", (0..50).map(|i| (i, 1.0 / (i + 1) as f64)));
-    out.run(&ExportedRun { id: "a", config: &Map::new(), series: &[&series], began_unix_secs: 0.0, wall_secs: &[] }).unwrap();
+    out.run(&ExportedRun {
+        id: "a",
+        config: &Map::new(),
+        series: &[&series],
+        began_unix_secs: 0.0,
+        wall_secs: &[],
+    })
+    .unwrap();
     out.finish().unwrap();
     std::fs::read(dir.path().join("points.parquet")).unwrap()
 }

@@ -60,9 +60,12 @@ fn check(runs: &[Run]) {
         export(format, &to, runs);
         let back = reimport(&to);
         for run in runs {
-            let found = back.run_named(&run.id).unwrap_or_else(|| panic!("{format}: no {}", run.id));
+            let found =
+                back.run_named(&run.id).unwrap_or_else(|| panic!("{format}: no {}", run.id));
             for series in &run.series {
-                let again = found.get(&series.name).unwrap_or_else(|| panic!("{format}: no {}", series.name));
+                let again = found
+                    .get(&series.name)
+                    .unwrap_or_else(|| panic!("{format}: no {}", series.name));
                 assert_eq!(bits(&again.points), bits(&series.points), "{format} {}", series.name);
                 if format != "tfevents" {
                     assert_eq!(again.unit, series.unit, "{format} {}", series.name);
@@ -76,7 +79,9 @@ fn check(runs: &[Run]) {
 
 #[test]
 fn runs_come_back_to_the_last_bit() {
-    let series = |name: &str, unit: &str, pairs: &[(u64, f64)]| Series::from_pairs(name, unit, pairs.iter().copied());
+    let series = |name: &str, unit: &str, pairs: &[(u64, f64)]| {
+        Series::from_pairs(name, unit, pairs.iter().copied())
+    };
     let config = json!({"lr": 0.1, "depth": 12, "name, \"quoted\"": "a\nb", "optimizer": {"betas": [0.9, 0.98]}, "on": true});
     let Value::Object(config) = config else { unreachable!() };
     check(&[
@@ -84,14 +89,22 @@ fn runs_come_back_to_the_last_bit() {
             id: "a".into(),
             config,
             series: vec![
-                series("loss", "nats", &[(0, 0.1 + 0.2), (1, f64::NAN), (7, f64::INFINITY), (8, -0.0)]),
+                series(
+                    "loss",
+                    "nats",
+                    &[(0, 0.1 + 0.2), (1, f64::NAN), (7, f64::INFINITY), (8, -0.0)],
+                ),
                 series("acc", "1", &[(0, 0.5), (10, 0.25)]),
                 series("acc.stderr", "1", &[(10, 0.125)]),
                 series("odd.stderr", "1", &[(3, 1e300), (u64::from(u32::MAX), f64::MIN_POSITIVE)]),
                 series("comma, \"x\"", "unknown", &[(1, 1.0)]),
             ],
         },
-        Run { id: "b".into(), config: Map::new(), series: vec![series("loss", "nats", &[(1, 2.0)])] },
+        Run {
+            id: "b".into(),
+            config: Map::new(),
+            series: vec![series("loss", "nats", &[(1, 2.0)])],
+        },
     ]);
 }
 

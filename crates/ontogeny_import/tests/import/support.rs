@@ -67,7 +67,9 @@ pub(crate) fn tfevents(n: i64) -> Vec<u8> {
 
 /// A W&B file with a configuration and `n` rows of history; its records are cut at block borders.
 pub(crate) fn wandb(n: u64) -> Vec<u8> {
-    let item = |key: &str, json: &str| bytes(1, &[bytes(2, key.as_bytes()), bytes(16, json.as_bytes())].concat());
+    let item = |key: &str, json: &str| {
+        bytes(1, &[bytes(2, key.as_bytes()), bytes(16, json.as_bytes())].concat())
+    };
     let config = bytes(1, &[bytes(1, b"lr"), bytes(16, b"0.02")].concat());
     let mut records = vec![bytes(17, &bytes(4, &config))];
     for i in 0..n {
@@ -146,7 +148,11 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A unit of bytes under a name.
-pub(crate) fn unit(name: &str, bytes: impl Into<Vec<u8>>, options: &Options) -> Result<Unit, ImportError> {
+pub(crate) fn unit(
+    name: &str,
+    bytes: impl Into<Vec<u8>>,
+    options: &Options,
+) -> Result<Unit, ImportError> {
     unit_of(Input::from_bytes(name, bytes.into()), options)
 }
 
@@ -164,7 +170,8 @@ pub(crate) fn read(
 /// Points of a series of the first run.
 pub(crate) fn points(collected: &Collected, run: usize, name: &str) -> Vec<(u64, f64)> {
     let series = collected.runs[run].get(name);
-    let series = series.unwrap_or_else(|| panic!("no series {name}: {:?}", collected.runs[run].series));
+    let series =
+        series.unwrap_or_else(|| panic!("no series {name}: {:?}", collected.runs[run].series));
     series.points.iter().map(|p| (p.step.0, p.value)).collect()
 }
 

@@ -62,7 +62,10 @@ fn files_that_belong_together_are_one_unit() {
     assert_eq!(json!(run.runs[0].meta.config), json!({"lr": 0.5}));
     assert_eq!(points(&run, 0, "x"), [(20, 2.0)]);
     let tidy = collect(&found, 3);
-    assert_eq!((tidy.runs[0].meta.name.as_str(), tidy.runs[1].meta.name.as_str()), ("model a", "model/b"));
+    assert_eq!(
+        (tidy.runs[0].meta.name.as_str(), tidy.runs[1].meta.name.as_str()),
+        ("model a", "model/b")
+    );
     let expected = json!({"lr": 0.001, "deduped": true, "hparams": {"beta": 0.9}});
     assert_eq!(json!(tidy.runs[0].meta.config), expected);
     assert_eq!(json!(tidy.runs[0].meta.outcomes), json!({"final_acc": 0.5}));

@@ -44,12 +44,7 @@ impl Format for TfEvents {
         (head.bytes.is_empty() && head.name.contains(".tfevents.")) || frame::begins(&head.bytes)
     }
 
-    fn read(
-        &self,
-        unit: &Unit,
-        _: &Options,
-        out: &mut Recorder<'_>,
-    ) -> Result<(), ImportError> {
+    fn read(&self, unit: &Unit, _: &Options, out: &mut Recorder<'_>) -> Result<(), ImportError> {
         let mut reader = Reader::default();
         for input in &unit.files {
             out.scan(input, |source, out| reader.file(input, source, out))?;
@@ -159,17 +154,16 @@ impl Reader {
             out.without_step();
             return Ok(());
         };
-        let series = match self.tags.find(value.tag) {
-            Some(series) => series,
-            None => {
-                let Ok(tag) = std::str::from_utf8(value.tag) else {
-                    return out.problem(input, at, Problem::NotText);
-                };
-                let run = self.run(input, out)?;
-                let series = out.series(input, run, tag, units::of_name(tag))?;
-                self.tags.add(value.tag, series);
-                series
-            }
+        let series = if let Some(series) = self.tags.find(value.tag) {
+            series
+        } else {
+            let Ok(tag) = std::str::from_utf8(value.tag) else {
+                return out.problem(input, at, Problem::NotText);
+            };
+            let run = self.run(input, out)?;
+            let series = out.series(input, run, tag, units::of_name(tag))?;
+            self.tags.add(value.tag, series);
+            series
         };
         let began = *self.began.get_or_insert(event.wall_time);
         out.reading(series, Reading { step, value: number, wall_secs: event.wall_time - began })

@@ -210,6 +210,10 @@ mod tests {
         ] {
             assert_eq!(scalar(&tensor(kind, &[], number, &bytes)), Some(Some(expected)), "{kind}");
         }
-        assert_eq!(scalar(&tensor(dtype::FLOAT, &[], 9, &[])), Some(Some(0.0)), "an unwritten zero");
+        assert_eq!(
+            scalar(&tensor(dtype::FLOAT, &[], 9, &[])),
+            Some(Some(0.0)),
+            "an unwritten zero"
+        );
     }
 }

@@ -78,13 +78,15 @@ fn scan_in<R: ChunkReader + 'static>(
     take: &mut impl Take,
 ) -> Result<(), ImportError> {
     let mut at = At { record: 1, offset: 0 };
-    let file = guarded(|| SerializedFileReader::new(chunks)).map_err(|p| out.error(input, at, p))?;
+    let file =
+        guarded(|| SerializedFileReader::new(chunks)).map_err(|p| out.error(input, at, p))?;
     let schema = file.metadata().file_metadata().schema_descr_ptr();
     let is_flat = |i: usize| {
         let c = schema.column(i);
         c.path().parts().len() == 1 && c.max_rep_level() == 0 && c.physical_type() != Type::INT96
     };
-    let (flat, rest): (Vec<usize>, Vec<usize>) = (0..schema.num_columns()).partition(|&i| is_flat(i));
+    let (flat, rest): (Vec<usize>, Vec<usize>) =
+        (0..schema.num_columns()).partition(|&i| is_flat(i));
     let names: Vec<String> = flat.iter().map(|&i| schema.column(i).name().to_owned()).collect();
     for i in rest {
         let name = schema.column(i).path().string();
@@ -105,7 +107,8 @@ fn scan_in<R: ChunkReader + 'static>(
         let mut columns = Vec::new();
         for &i in &flat {
             let full = schema.column(i).max_def_level();
-            let reader = guarded(|| group.get_column_reader(i)).map_err(|p| out.error(input, at, p))?;
+            let reader =
+                guarded(|| group.get_column_reader(i)).map_err(|p| out.error(input, at, p))?;
             let column = Column::new(reader, full).map_err(|()| {
                 let column = schema.column(i).name().to_owned();
                 out.error(input, at, Problem::ColumnType { column })

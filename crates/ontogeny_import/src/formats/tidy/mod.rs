@@ -33,7 +33,7 @@ enum Kind {
 }
 
 /// What a header promises; `None` if it is not tidy.
-fn kind<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<Kind> {
+fn kind<'a, I: Iterator<Item = &'a str> + Clone>(names: &I) -> Option<Kind> {
     let has = |wanted: &str| names.clone().any(|n| n.trim() == wanted);
     if !has("run_id") {
         return None;
@@ -47,11 +47,11 @@ fn kind<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<Kind> {
 
 fn kind_of(head: &Head) -> Option<Kind> {
     if let Some(columns) = &head.columns {
-        return kind(columns.iter().map(String::as_str));
+        return kind(&columns.iter().map(String::as_str));
     }
     let header = head.lines().next().filter(|_| head.is_text())?;
     let split = char::from(separator(header.as_bytes()));
-    kind(header.trim_start_matches('\u{feff}').split(split).map(|n| n.trim_matches('"')))
+    kind(&header.trim_start_matches('\u{feff}').split(split).map(|n| n.trim_matches('"')))
 }
 
 impl Format for Tidy {
@@ -71,12 +71,7 @@ impl Format for Tidy {
         kind_of(head).is_some()
     }
 
-    fn read(
-        &self,
-        unit: &Unit,
-        _: &Options,
-        out: &mut Recorder<'_>,
-    ) -> Result<(), ImportError> {
+    fn read(&self, unit: &Unit, _: &Options, out: &mut Recorder<'_>) -> Result<(), ImportError> {
         let mut runs = Runs::default();
         let mut all: Vec<&Input> = Vec::new();
         for input in &unit.files {
@@ -86,10 +81,11 @@ impl Format for Tidy {
             }
         }
         // Points that were given alone still have their runs beside them.
-        if runs.is_empty() && unit.files.len() == all.len() {
-            if let Some(input) = all.first().and_then(|i| runs::beside(i)) {
-                rows::scan(&input, out, &mut runs)?;
-            }
+        if runs.is_empty()
+            && unit.files.len() == all.len()
+            && let Some(input) = all.first().and_then(|i| runs::beside(i))
+        {
+            rows::scan(&input, out, &mut runs)?;
         }
         let mut points = Points::new(runs);
         for input in all {

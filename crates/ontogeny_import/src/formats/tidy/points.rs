@@ -142,7 +142,7 @@ impl Points {
             bytes
         };
         let utf8 = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| out.error(input, at, Problem::NotText))
+            String::from_utf8(bytes).map_err(|_ignored| out.error(input, at, Problem::NotText))
         };
         let (task, metric) = (utf8(text(Role::Task))?, utf8(text(Role::Metric))?);
         let unit = utf8(text(Role::Unit))?;
@@ -275,8 +275,7 @@ impl Take for Points {
         let (mut step, mut value, mut stderr, mut tokens) = (None, None, None, None);
         let mut wall_secs = f64::NAN;
         for ((role, &cell), name) in self.roles.iter().zip(cells).zip(&self.names) {
-            let not_a_number =
-                || Problem::NotANumber { column: name.clone(), text: cell.shown() };
+            let not_a_number = || Problem::NotANumber { column: name.clone(), text: cell.shown() };
             let number = match role {
                 Role::Step => {
                     step = cell.step();

@@ -60,10 +60,10 @@ fn value(name: &str, cell: Cell<'_>) -> Option<(String, Value)> {
         Cell::Bool(b) => b.into(),
         Cell::Bytes(bytes) => {
             let text = String::from_utf8_lossy(bytes);
-            if let Some(short) = name.strip_suffix("_json") {
-                if let Ok(value @ Value::Object(_)) = serde_json::from_str(&text) {
-                    return Some((short.to_owned(), value));
-                }
+            if let Some(short) = name.strip_suffix("_json")
+                && let Ok(value @ Value::Object(_)) = serde_json::from_str(&text)
+            {
+                return Some((short.to_owned(), value));
             }
             match &*text {
                 "True" | "true" => true.into(),
@@ -148,7 +148,8 @@ mod tests {
             ("hparams_json", "oops", json!({"hparams_json": "oops"})),
             ("x", "nan", json!({"x": "nan"})),
         ] {
-            let map: Map<String, Value> = value(name, Cell::Bytes(text.as_bytes())).into_iter().collect();
+            let map: Map<String, Value> =
+                value(name, Cell::Bytes(text.as_bytes())).into_iter().collect();
             assert_eq!(Value::Object(map), expected, "{name} {text}");
         }
         assert_eq!(value("lr", Cell::Empty), None);

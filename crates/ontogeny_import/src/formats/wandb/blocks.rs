@@ -63,7 +63,9 @@ impl<'s> Blocks<'s> {
                 offset = self.source.offset();
             }
             match self.piece()? {
-                Piece::Sound(WHOLE) if !is_inside => return Ok((offset, Next::Record(&self.record))),
+                Piece::Sound(WHOLE) if !is_inside => {
+                    return Ok((offset, Next::Record(&self.record)));
+                }
                 Piece::Sound(LAST) if is_inside => return Ok((offset, Next::Record(&self.record))),
                 Piece::Sound(FIRST) if !is_inside => is_inside = true,
                 Piece::Sound(MIDDLE) if is_inside => {}

@@ -54,7 +54,7 @@ fn item(bytes: &[u8], nested: u32) -> Option<(String, &[u8])> {
     let (mut name, mut json): (String, &[u8]) = (String::new(), &[]);
     wire::each(bytes, |number, field| {
         match (number, field) {
-            (1, Field::Bytes(key)) => name = std::str::from_utf8(key).ok()?.to_owned(),
+            (1, Field::Bytes(key)) => std::str::from_utf8(key).ok()?.clone_into(&mut name),
             (n, Field::Bytes(key)) if n == nested => {
                 if !name.is_empty() {
                     name.push('.');
