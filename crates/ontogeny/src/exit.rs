@@ -10,6 +10,7 @@
 //! | 130 | interrupted; everything is saved and the same command goes on |
 
 use crate::failure::Failure;
+use ontogeny_import::ImportError;
 use ontogeny_lab::LabError;
 use ontogeny_probes::ProbeError;
 use ontogeny_store::StoreError;
@@ -72,6 +73,8 @@ fn own(error: &(dyn Error + 'static)) -> Option<Exit> {
         Some(of_store(e))
     } else if let Some(e) = error.downcast_ref::<TrainError>() {
         Some(of_train(e))
+    } else if let Some(e) = error.downcast_ref::<ImportError>() {
+        of_import(e)
     } else if let Some(ProbeError::UnknownProbe { .. }) = error.downcast_ref::<ProbeError>() {
         Some(Exit::Usage)
     } else {
@@ -115,6 +118,15 @@ fn of_store(error: &StoreError) -> Exit {
         | StoreError::LedgerCut { .. }
         | StoreError::NoLedgerHead { .. } => Exit::Data,
         _ => Exit::Internal,
+    }
+}
+
+fn of_import(error: &ImportError) -> Option<Exit> {
+    match error {
+        // The store says why it did not take what was read.
+        ImportError::Sink { .. } => None,
+        e if e.is_usage() => Some(Exit::Usage),
+        _ => Some(Exit::Data),
     }
 }
 

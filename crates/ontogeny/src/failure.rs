@@ -1,6 +1,7 @@
 //! Errors as a person reads them: what, caused by what, and what to do.
 
 use crate::exit::Exit;
+use ontogeny_import::{ImportError, Problem};
 use ontogeny_lab::LabError;
 use ontogeny_probes::ProbeError;
 use ontogeny_report::ReportError;
@@ -104,8 +105,14 @@ fn sentence(error: &(dyn Error + 'static)) -> Option<String> {
         }
     } else if let Some(e) = error.downcast_ref::<TrainError>() {
         matches!(e, TrainError::Engine { .. })
+    } else if error.is::<Problem>() {
+        // Its record has told it.
+        return None;
     } else {
-        error.is::<StoreError>() || error.is::<ProbeError>() || error.is::<ReportError>()
+        error.is::<StoreError>()
+            || error.is::<ImportError>()
+            || error.is::<ProbeError>()
+            || error.is::<ReportError>()
     };
     Some(if is_action { format!("failed to {message}") } else { message })
 }
@@ -119,6 +126,8 @@ fn help(error: &anyhow::Error) -> Option<String> {
             for_lab(e)
         } else if let Some(e) = e.downcast_ref::<StoreError>() {
             for_store(e)
+        } else if let Some(e) = e.downcast_ref::<ImportError>() {
+            for_import(e)
         } else if let Some(e) = e.downcast_ref::<TrainError>() {
             for_train(e)
         } else {
@@ -176,6 +185,18 @@ fn for_store(error: &StoreError) -> Option<String> {
         }
         .to_owned(),
     )
+}
+
+fn for_import(error: &ImportError) -> Option<String> {
+    match error {
+        ImportError::Record { .. } => {
+            Some("--keep-going passes over what is damaged and keeps the rest".to_owned())
+        }
+        ImportError::NothingThere { .. } => {
+            Some("name a file with --format NAME, or describe its lines with --pattern".to_owned())
+        }
+        _ => None,
+    }
 }
 
 fn for_train(error: &TrainError) -> Option<String> {

@@ -12,6 +12,7 @@ mod describe;
 mod exit;
 mod face;
 mod failure;
+mod importing;
 mod lineage;
 mod names;
 mod progress;

@@ -19,6 +19,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("ontogeny_probes", &["ontogeny_core", "ontogeny_engine"][..]),
         ("ontogeny_train", &["ontogeny_core", "ontogeny_engine"][..]),
         ("ontogeny_report", &["ontogeny_core"][..]),
+        ("ontogeny_import", &["ontogeny_core"][..]),
         (
             "ontogeny_lab",
             &[
@@ -40,6 +41,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "ontogeny_probes",
                 "ontogeny_train",
                 "ontogeny_report",
+                "ontogeny_import",
                 "ontogeny_lab",
             ][..],
         ),

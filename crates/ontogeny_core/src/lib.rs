@@ -11,6 +11,7 @@ mod event;
 mod findings;
 mod forecast;
 mod ids;
+mod imported;
 mod ledger;
 mod manifest;
 mod nearest;
@@ -31,6 +32,7 @@ pub use forecast::{
     Forecast, LEVELS, Observed, Outcome, Predictive, Score, ScoringRule, Target, TheoryRef,
 };
 pub use ids::{RunId, StudyId};
+pub use imported::{Imported, SourceFile};
 pub use ledger::{ChainBreak, LedgerBody, LedgerEntry, verify_chain};
 pub use manifest::{ForkPoint, RunManifest, RunStatus, Seeds, StopReason, Versions};
 pub use nearest::nearest;

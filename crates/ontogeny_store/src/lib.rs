@@ -60,6 +60,7 @@ mod ledger;
 mod lock;
 mod reader;
 mod rows;
+mod staging;
 mod store;
 mod study;
 mod table;
@@ -74,6 +75,7 @@ pub use checkpoint::{Checkpoint, CheckpointInfo, Dtype, OwnedTensor, TensorView}
 pub use error::{Damage, StoreError};
 pub use ledger::Ledger;
 pub use reader::RunReader;
+pub use staging::Staging;
 pub use store::{FORMAT_VERSION, Listing, Store};
 pub use study::StudyFolder;
 pub use tape::TornTail;

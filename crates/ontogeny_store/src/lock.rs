@@ -41,3 +41,13 @@ pub(crate) fn wait(path: &Path) -> Result<Lock, StoreError> {
     file.lock().map_err(|e| StoreError::io("lock", path, e))?;
     Ok(Lock(file))
 }
+
+/// Takes a lock if nobody has it.
+pub(crate) fn free(path: &Path) -> Result<Option<Lock>, StoreError> {
+    let file = open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Lock(file))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", path, e)),
+    }
+}

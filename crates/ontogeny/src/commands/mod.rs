@@ -1,7 +1,9 @@
 //! The subcommands, one file each.
 
 mod compare;
+mod export;
 mod fork;
+mod import;
 mod interventions;
 mod ledger;
 mod probes;
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Interventions(interventions::Args),
     Runs(runs::Args),
     Series(series::Args),
+    Import(import::Args),
+    Export(export::Args),
     Fork(fork::Args),
     Compare(compare::Args),
     Ledger(ledger::Args),
@@ -43,6 +47,8 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Interventions(args) => interventions::run(args, &face, out),
         Command::Runs(args) => runs::run(args, &face, out),
         Command::Series(args) => series::run(args, &face, out),
+        Command::Import(args) => import::run(args, &face, out),
+        Command::Export(args) => export::run(args, &face, out),
         Command::Fork(args) => fork::run(args, &face, out),
         Command::Compare(args) => compare::run(args, &face, out),
         Command::Ledger(args) => ledger::run(args, &face, out),

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "run",
     "studies",
     "probes",
@@ -11,6 +11,8 @@ const COMMANDS: [&str; 16] = [
     "runs ls",
     "runs show",
     "series",
+    "import",
+    "export",
     "fork",
     "compare",
     "ledger",

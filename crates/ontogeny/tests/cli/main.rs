@@ -5,6 +5,7 @@
 mod damage;
 mod forks;
 mod help;
+mod importing;
 mod interrupt;
 mod ledger;
 mod names;

@@ -7,4 +7,5 @@ mod law_9;
 mod ledger;
 mod model;
 mod round_trip;
+mod staging;
 mod support;

@@ -1,0 +1,10 @@
+//! The importers as their users see them: files in, runs out.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod fixtures;
+mod formats;
+mod fuzz;
+mod round_trip;
+mod support;
+mod walking;
