@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod backtest;
 mod compare;
 mod export;
 mod fork;
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Ledger(ledger::Args),
     Scorecard(scorecard::Args),
     Report(report::Args),
+    Backtest(backtest::Args),
 }
 
 /// Does it. Answers go to `out`.
@@ -54,5 +56,6 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Ledger(args) => ledger::run(args, &face, out),
         Command::Scorecard(args) => scorecard::run(args, &face, out),
         Command::Report(args) => report::run(args, &face, out),
+        Command::Backtest(args) => backtest::run(args, &face, out),
     }
 }

@@ -133,6 +133,7 @@ impl<'a> StoreSink<'a> {
             config: Value::Object(config.clone()),
             seeds: Seeds::all(seed),
             fork: None,
+            rules: Vec::new(),
             versions: Versions {
                 ontogeny: env!("CARGO_PKG_VERSION").to_owned(),
                 engine: "imported".to_owned(),
@@ -143,6 +144,7 @@ impl<'a> StoreSink<'a> {
             status: RunStatus::Done {
                 reason: StopReason::Settled { why: "imported: the source ends here".to_owned() },
             },
+            unread: std::collections::BTreeMap::new(),
         }
     }
 

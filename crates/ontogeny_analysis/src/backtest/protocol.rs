@@ -14,7 +14,8 @@ pub struct Protocol {
     /// What is forecast; each pattern may match many series.
     #[serde(rename = "target")]
     pub targets: Vec<TargetSpec>,
-    /// Attributes of runs: only runs that agree on all of them inform one another. Series are always separate.
+    /// Attributes of runs: only runs that agree on all of them inform one another. Series are separate unless
+    /// they are pooled.
     #[serde(default)]
     pub group: Vec<String>,
     /// Attributes of runs: while a run is forecast, those that agree with it on any of them are out of sight.
@@ -25,6 +26,13 @@ pub struct Protocol {
     /// inside attribute `x`, which is JSON.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Other series of the same run that may be read, with `*` for anything; all if absent.
+    #[serde(default)]
+    pub signals: Option<Vec<String>>,
+    /// Whether all series that match a target are one group, in which each (run, series) is forecast from the
+    /// others; the series' name is then the attribute `series`.
+    #[serde(default)]
+    pub pool_series: bool,
     /// What may be seen.
     pub visible: Visible,
     /// Forecasters by name; all if absent.

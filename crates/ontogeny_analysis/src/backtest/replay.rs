@@ -9,10 +9,14 @@ use crate::forecasters::{
 use crate::math::quantile;
 use crate::scores::{crps, integrated_brier};
 use crate::survival::Lifetime;
-use ontogeny_core::{Point, Predictive, Prefix, Series, Step, Target, ThresholdRule};
+use ontogeny_core::{Point, Predictive, Prefix, RunId, Series, Step, Target, ThresholdRule};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The attribute that holds the name of a pooled series, and the name that all of them take.
+const SERIES: &str = "series";
+const POOLED: &str = "value";
 
 /// Parts into which a run is cut where cuts are fractions.
 const PARTS: f64 = 1e6;
@@ -76,13 +80,15 @@ pub enum BacktestError {
     NothingLeft { least: usize },
 }
 
+/// A scaled run beside what hides it.
+type Hidden<'a> = (TrainingRun, Vec<&'a str>);
+
 /// One group of comparable runs on one series.
 struct Group<'a> {
     spec: &'a TargetSpec,
     series: String,
     name: String,
-    /// Scaled runs beside what hides them.
-    runs: Vec<(TrainingRun, Vec<&'a str>)>,
+    runs: Vec<Hidden<'a>>,
 }
 
 /// One fold of one group: fitted once for each cut, asked for every run of the fold.
@@ -150,7 +156,9 @@ fn chosen(protocol: &Protocol) -> Result<Vec<&'static TheoryEntry>, BacktestErro
 
 fn check(suite: &Suite, protocol: &Protocol) -> Result<(), BacktestError> {
     let named = protocol.targets.iter().flat_map(|t| t.only.keys());
-    for name in protocol.group.iter().chain(&protocol.hide).chain(named) {
+    let pooled = |name: &&String| protocol.pool_series && *name == SERIES;
+    let asked = protocol.group.iter().chain(&protocol.hide).chain(named);
+    for name in asked.filter(|n| !pooled(n)) {
         if !suite.runs.iter().any(|r| r.attributes.contains_key(name)) {
             return Err(BacktestError::NoAttribute { name: name.clone() });
         }
@@ -184,27 +192,34 @@ fn groups<'a>(
             let there = suite.runs.iter().flat_map(|r| &r.series).next().map(|s| s.name.clone());
             return Err(BacktestError::NoSeries { pattern: spec.series.clone(), there });
         }
+        let mut parts: BTreeMap<(&str, String), Vec<Hidden<'_>>> = BTreeMap::new();
         for series in names {
-            let mut parts: BTreeMap<String, Vec<(TrainingRun, Vec<&str>)>> = BTreeMap::new();
             for run in &runs {
-                let values: Vec<&str> = protocol.group.iter().map(|g| run.attribute(g)).collect();
-                if let Some(scaled) = scaled(run, series, spec, protocol) {
-                    let hidden = if protocol.hide.is_empty() {
-                        vec![run.id.as_str()]
+                let of = |name: &'a String| {
+                    if protocol.pool_series && name == SERIES {
+                        series
                     } else {
-                        protocol.hide.iter().map(|h| run.attribute(h)).collect()
-                    };
-                    parts.entry(values.join(" ")).or_default().push((scaled, hidden));
+                        run.attribute(name)
+                    }
+                };
+                let hidden: Vec<&str> = match protocol.hide.as_slice() {
+                    [] => vec![run.id.as_str()],
+                    names => names.iter().map(of).collect(),
+                };
+                let values: Vec<&str> = protocol.group.iter().map(of).collect();
+                if let Some(scaled) = scaled(run, series, spec, protocol, &hidden) {
+                    let arena = if protocol.pool_series { POOLED } else { series };
+                    parts.entry((arena, values.join(" "))).or_default().push((scaled, hidden));
                 }
             }
-            for (name, runs) in parts {
-                if runs.len() < protocol.least_runs {
-                    let n = runs.len();
-                    notes.push(format!("{series} {name}: left out, it has {n} runs"));
-                    continue;
-                }
-                out.push(Group { spec, series: series.to_owned(), name, runs });
+        }
+        for ((series, name), runs) in parts {
+            if runs.len() < protocol.least_runs {
+                let n = runs.len();
+                notes.push(format!("{series} {name}: left out, it has {n} runs"));
+                continue;
             }
+            out.push(Group { spec, series: series.to_owned(), name, runs });
         }
     }
     if out.is_empty() {
@@ -219,6 +234,7 @@ fn scaled(
     target: &str,
     spec: &TargetSpec,
     protocol: &Protocol,
+    hidden: &[&str],
 ) -> Option<TrainingRun> {
     let own = run.series.iter().find(|s| s.name == target && !s.points.is_empty())?;
     let last = run.series.iter().filter_map(Series::last).map(|p| p.step.0).max()?;
@@ -226,9 +242,14 @@ fn scaled(
         Axis::Step => step,
         Axis::Fraction => Step((step.0 as f64 / last.max(1) as f64 * PARTS) as u64),
     };
-    let series: Vec<Series> = run
+    let may_read = |s: &&Series| {
+        let signals = protocol.signals.as_ref();
+        s.name == target || signals.is_none_or(|all| all.iter().any(|p| matches(p, &s.name)))
+    };
+    let mut series: Vec<Series> = run
         .series
         .iter()
+        .filter(may_read)
         .map(|s| {
             let mut points: Vec<Point> = Vec::with_capacity(s.points.len());
             for p in &s.points {
@@ -245,20 +266,24 @@ fn scaled(
             Series { points, ..Series::new(&s.name, &s.unit) }
         })
         .collect();
+    let mut id = run.id.clone();
+    let mut name = own.name.as_str();
+    if protocol.pool_series {
+        let mine = series.iter_mut().find(|s| s.name == target)?;
+        POOLED.clone_into(&mut mine.name);
+        name = POOLED;
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        id = RunId::new(format!("{id}.{target}").chars().map(safe).take(120).collect::<String>())?;
+    }
     let events = match &spec.event {
         None => Vec::new(),
         Some(e) => {
-            let watched = series.iter().find(|s| s.name == own.name)?;
-            detect(&rule(target, e), &run.id, watched).into_iter().collect()
+            let watched = series.iter().find(|s| s.name == name)?;
+            detect(&rule(name, e), &id, watched).into_iter().collect()
         }
     };
-    let cell = if protocol.hide.is_empty() {
-        run.id.to_string()
-    } else {
-        protocol.hide.iter().map(|h| run.attribute(h)).collect::<Vec<_>>().join(" ")
-    };
     let features = run.features(&protocol.features);
-    Some(TrainingRun { run: run.id.clone(), cell, features, series, events })
+    Some(TrainingRun { run: id, cell: hidden.join(" "), features, series, events })
 }
 
 fn rule(series: &str, e: &super::protocol::EventSpec) -> ThresholdRule {

@@ -174,6 +174,7 @@ fn regret(spoken: &[&Record], protocol: &Protocol) -> Option<f64> {
     let mut all = Vec::new();
     for arena in arenas(spoken) {
         let series = &arena[0].series;
+        // Scores of different series cannot be compared, so there is nothing to choose among pooled ones.
         let better = protocol.targets.iter().find(|t| matches(&t.series, series))?.better?;
         let sign = if better == Better::Lower { -1.0 } else { 1.0 };
         let said: Vec<(f64, f64)> = (arena.iter())

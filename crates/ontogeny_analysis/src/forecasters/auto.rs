@@ -3,17 +3,18 @@
 //! The choice is made from the fit runs alone and is part of the fit, so whoever scores it scores the choosing
 //! too. Ties go to the simpler forecaster, the one earlier in the list.
 
-use super::calibrated::leave_cell_out;
+use super::calibrated::{LeftOut, leave_cell_out};
 use super::{
     BASELINES, Fitted, NotFitted, Query, THEORIES, Theory, TheoryEntry, TheorySpec, TrainingRun,
 };
 use crate::math::mean;
+use crate::stats::mean_and_error;
 use ontogeny_core::{Predictive, Prefix, TheoryRef};
 use std::collections::BTreeMap;
 
 const SPEC: TheorySpec = TheorySpec {
     name: "auto",
-    version: 1,
+    version: 2,
     n_params: 1,
     scope: "whatever one of the others forecasts",
     source: "choice among all forecasters by leave-cell-out score",
@@ -49,7 +50,7 @@ impl Theory for Auto {
             if scores.len() < most || scores.is_empty() {
                 continue;
             }
-            let score = mean(&scores).unwrap_or(f64::INFINITY);
+            let score = cautious(&tried).unwrap_or(f64::INFINITY);
             if scores.len() > most || best.as_ref().is_none_or(|b| score < b.0) {
                 best = Some((score, theory));
             }
@@ -59,6 +60,17 @@ impl Theory for Auto {
         let (_, theory) = best.ok_or(none)?;
         Ok(Box::new(Chosen { inner: theory.fit(runs, query)? }))
     }
+}
+
+/// Mean over cells of the mean score of a cell, plus its standard error: a forecaster that is now and then far
+/// off must be that much better elsewhere.
+fn cautious(tried: &[LeftOut]) -> Option<f64> {
+    let mut cells: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for l in tried {
+        cells.entry(&l.cell).or_default().extend(l.score);
+    }
+    let means: Vec<f64> = cells.values().filter_map(|s| mean(s)).collect();
+    mean_and_error(&means).map(|(m, e)| m + e).or_else(|| mean(&means))
 }
 
 impl Fitted for Chosen {

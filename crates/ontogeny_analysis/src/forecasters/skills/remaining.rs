@@ -79,6 +79,12 @@ impl Theory for RemainingSkills {
         let Target::Value { series, at, log } = &query.target else {
             return Err(NotFitted::WrongTarget { theory: SPEC.name });
         };
+        // Without the rates of the tasks there are no skills to wait for.
+        let knows_rates = |r: &TrainingRun| self.names.ln_p(&r.features).next().is_some();
+        if !runs.is_empty() && !runs.iter().any(knows_rates) {
+            let feature = format!("{}*", self.names.ln_p_prefix);
+            return Err(NotFitted::NoFeature { theory: SPEC.name, feature });
+        }
         let errors: Vec<f64> = landmarks(runs, query)
             .iter()
             .filter_map(|m| {

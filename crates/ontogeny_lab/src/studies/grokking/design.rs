@@ -41,20 +41,36 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    /// Whether four in five seeds grokked within 30 % of the target.
+    /// Whether the median over seeds is within 30 % of the target and every seed grokked. The scorecard asks for
+    /// more: four in five seeds within 30 %.
     pub(super) fn solved(&self) -> bool {
-        self.sealed.is_hit_by(&self.outcome.recipe)
+        self.hits(&self.outcome.recipe)
     }
 
     /// The same for the random recipe.
     pub(super) fn random_solved(&self) -> bool {
-        self.sealed.is_hit_by(&self.outcome.random)
+        self.hits(&self.outcome.random)
+    }
+
+    /// Seeds within 30 % of the target.
+    pub(super) fn n_near(&self) -> usize {
+        let near = |t: &&f64| (**t / self.target - 1.0).abs() <= TOLERANCE;
+        self.outcome.recipe.iter().flatten().filter(near).count()
     }
 
     /// Median `T_grok`, infinite if most seeds did not.
     pub(super) fn middle(&self) -> f64 {
-        median(self.outcome.recipe.iter().map(|t| t.unwrap_or(f64::INFINITY)))
+        middle(&self.outcome.recipe)
     }
+
+    fn hits(&self, times: &[Option<f64>]) -> bool {
+        let near = (middle(times) / self.target - 1.0).abs() <= TOLERANCE;
+        near && !times.is_empty() && times.iter().all(Option::is_some)
+    }
+}
+
+fn middle(times: &[Option<f64>]) -> f64 {
+    median(times.iter().map(|t| t.unwrap_or(f64::INFINITY)))
 }
 
 /// Fits `ln T_grok` on weight decay and data fraction, seals a recipe per target, runs it.
