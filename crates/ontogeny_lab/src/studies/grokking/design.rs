@@ -34,8 +34,6 @@ pub(super) struct Problem {
     pub cell: Cell,
     /// What the fitted law says about the recipe, in steps.
     pub predicted: f64,
-    /// What was sealed.
-    pub sealed: DesignProblem,
     /// What came of it: `T_grok` on fresh seeds.
     pub outcome: DesignOutcome,
 }
@@ -147,7 +145,7 @@ pub(super) fn run(
             let (recipe, random) = both.split_at(seeds.len());
             let tried = Tried { recipe, random, default: &default };
             let outcome = answer(&sealed, tried, grokked_at);
-            Problem { target, cell, predicted: says(&cell), sealed, outcome }
+            Problem { target, cell, predicted: says(&cell), outcome }
         })
         .collect();
     let outcomes: Vec<DesignOutcome> = problems.iter().map(|p| p.outcome.clone()).collect();
