@@ -10,17 +10,20 @@
 //! that run is compared with what became of it, and the forecast is widened or narrowed so that nine in ten of
 //! those comparisons fall inside the central 90 % (conformal, the cell being what is exchanged).
 //!
+//! Of event times the leaves keep lifetimes, censored ones among them; the forecast is their Kaplan-Meier curve.
+//!
 //! Two forms: the *level* forest forecasts the answer, the *change* forest what remains after the last value.
 
 use super::signals::Signals;
-use crate::distribution::{Cdf, Support, from_weighted, median, rescale};
-use crate::forecasters::landmark::landmarks;
+use crate::distribution::{Cdf, Support, from_lifetimes, from_weighted, median, rescale};
+use crate::forecasters::landmark::{Answer, landmarks};
 use crate::forecasters::{
     Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun,
 };
 use crate::stats::ranks;
+use crate::survival::Lifetime;
 use ontogeny_core::random::{Draws, Philox};
-use ontogeny_core::{Predictive, Prefix, Target, TheoryRef};
+use ontogeny_core::{Predictive, Prefix, Step, Target, TheoryRef};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Trees, least members of a leaf, and runs below which no forest is grown.
@@ -37,7 +40,7 @@ const fn spec(name: &'static str) -> TheorySpec {
         version: 1,
         // A forest has as many free choices as runs; what it may claim is measured by leaving cells out.
         n_params: 10,
-        scope: "values of runs among at least 20 finished ones",
+        scope: "values and event times of runs among at least 20 finished ones",
         source: "arXiv:2606.06533 asks for it; trees: Geurts et al. 2006, leaves: Meinshausen 2006",
     }
 }
@@ -82,6 +85,8 @@ struct FittedForest {
     from_last: bool,
     trees: Vec<Tree>,
     answers: Vec<f64>,
+    /// Of event times: the lifetimes, and the last step that is looked at.
+    lifetimes: Option<(Vec<Lifetime>, Step)>,
     /// By how much distances from the median are multiplied.
     factor: f64,
     identity: Identity,
@@ -143,23 +148,30 @@ impl Grower<'_> {
     }
 }
 
-/// The finished runs in the leaves that `row` falls into, each answer moved by `base`; `None` without trees.
-fn weighted<'t>(
-    trees: impl Iterator<Item = &'t Tree>,
-    row: &[f64],
-    answers: &[f64],
-    base: f64,
-) -> Option<Predictive> {
-    let mut weights = vec![0.0; answers.len()];
+/// The share of every finished run in the leaves that `row` falls into.
+fn weights<'t>(trees: impl Iterator<Item = &'t Tree>, row: &[f64], n: usize) -> Vec<f64> {
+    let mut weights = vec![0.0; n];
     for tree in trees {
         let leaf = tree.leaf(row);
         for &i in leaf {
             weights[i as usize] += 1.0 / leaf.len() as f64;
         }
     }
+    weights
+}
+
+/// The answers with their weights, each moved by `base`; `None` if nobody has a weight.
+fn moved(answers: &[f64], weights: &[f64], base: f64) -> Option<Predictive> {
     let weighted: Vec<(f64, f64)> =
-        answers.iter().zip(weights).map(|(a, w)| (base + a, w)).collect();
+        answers.iter().zip(weights).map(|(a, w)| (base + a, *w)).collect();
     from_weighted(&weighted)
+}
+
+/// Every lifetime as often as its share of the weight says, out of some forty.
+fn in_proportion(lifetimes: &[Lifetime], weights: &[f64]) -> Vec<Lifetime> {
+    let total: f64 = weights.iter().sum();
+    let times = |w: f64| if total > 0.0 { (40.0 * w / total).round() as usize } else { 0 };
+    lifetimes.iter().zip(weights).flat_map(|(t, w)| std::iter::repeat_n(*t, times(*w))).collect()
 }
 
 /// How far an answer lay from the median, in distances from there to the end of the central interval.
@@ -185,15 +197,32 @@ impl Theory for PooledForest {
 
     fn fit(&self, runs: &[TrainingRun], query: &Query) -> Result<Box<dyn Fitted>, NotFitted> {
         let spec = self.spec();
-        let Target::Value { series, log, .. } = &query.target else {
-            return Err(NotFitted::WrongTarget { theory: spec.name });
+        let (series, log, horizon) = match (&query.target, &query.rule) {
+            (Target::Value { series, log, .. }, _) => (series, *log, None),
+            // What remains until an event is the level forest's answer already, given that it has not come.
+            (Target::EventTime { horizon, .. }, Some(rule)) if !self.from_last => {
+                (&rule.series, false, Some(*horizon))
+            }
+            _ => return Err(NotFitted::WrongTarget { theory: spec.name }),
         };
         let marks = landmarks(runs, query);
-        let signals = Signals::learn(&marks, series, *log);
+        let signals = Signals::learn(&marks, series, log);
         let (mut rows, mut answers, mut cells) = (Vec::new(), Vec::new(), Vec::new());
+        let mut lifetimes = Vec::new();
         for m in &marks {
             let row = signals.row(&m.prefix, &m.run.features);
-            let (Some(row), Some(y)) = (row, m.answer.value()) else { continue };
+            let y = match m.answer {
+                Answer::Value(v) => v,
+                Answer::Time(t) => {
+                    lifetimes.push(t);
+                    // Later than any that came; the censoring itself is kept beside.
+                    t.mid().unwrap_or(2.0 * f64::from(u32::MAX).ln())
+                }
+            };
+            let Some(row) = row else {
+                lifetimes.pop();
+                continue;
+            };
             let base = if self.from_last { signals.last(&m.prefix).unwrap_or(0.0) } else { 0.0 };
             rows.push(row);
             answers.push(y - base);
@@ -221,13 +250,22 @@ impl Theory for PooledForest {
         let (ids, trees): (Vec<u64>, Vec<Tree>) = grown.unzip();
         let unseen = |i: usize| {
             let blind = ids.iter().zip(&trees).filter(|(t, _)| !sees(**t, i)).map(|(_, tree)| tree);
-            weighted(blind, &rows[i], &answers, 0.0)
+            moved(&answers, &weights(blind, &rows[i], answers.len()), 0.0)
         };
         let ratios = (0..rows.len()).filter_map(|i| ratio(&unseen(i)?, answers[i])).collect();
-        let factor = conformal(ratios);
+        let factor = if horizon.is_some() { 1.0 } else { conformal(ratios) };
+        let lifetimes = horizon.map(|h| (lifetimes, h));
         let identity = Identity::new(spec, answers.iter().copied().chain([factor]).collect(), runs);
         let from_last = self.from_last;
-        Ok(Box::new(FittedForest { signals, from_last, trees, answers, factor, identity }))
+        Ok(Box::new(FittedForest {
+            signals,
+            from_last,
+            trees,
+            answers,
+            lifetimes,
+            factor,
+            identity,
+        }))
     }
 }
 
@@ -235,7 +273,13 @@ impl Fitted for FittedForest {
     fn predict(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
         let row = self.signals.row(prefix, features)?;
         let base = if self.from_last { self.signals.last(prefix)? } else { 0.0 };
-        let p = weighted(self.trees.iter(), &row, &self.answers, base)?;
+        let weights = weights(self.trees.iter(), &row, self.answers.len());
+        if let Some((lifetimes, horizon)) = &self.lifetimes {
+            let alike = in_proportion(lifetimes, &weights);
+            let now = prefix.cutoff();
+            return (now < *horizon).then(|| from_lifetimes(&alike, now, *horizon));
+        }
+        let p = moved(&self.answers, &weights, base)?;
         Some(rescale(&p, self.factor, Support::Line))
     }
 
