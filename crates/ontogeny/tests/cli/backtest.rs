@@ -1,0 +1,98 @@
+//! Finished runs, forecast from their beginnings: a suite nobody here has seen, with a protocol and no code.
+
+use crate::support::Sandbox;
+use std::fmt::Write as _;
+use std::fs;
+
+const PROTOCOL: &str = r#"
+name = "mine"
+title = "Does the level of a run show early?"
+hide = ["family"]
+features = ["lr"]
+forecasters = ["pooled-ridge"]
+
+[visible]
+axis = "fraction"
+cuts = [0.3]
+
+[[target]]
+series = "loss"
+better = "lower"
+"#;
+
+/// A tidy folder of 40 runs in 8 families that end at levels which their beginnings show.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::empty();
+    let (mut runs, mut points) =
+        ("run_id,family,lr\n".to_owned(), "run_id,step,metric,value\n".to_owned());
+    for i in 0..40 {
+        writeln!(runs, "r{i},f{},0.{}", i % 8, 1 + i % 3).unwrap();
+        let level = 1.0 + f64::from(i * 7 % 40) / 40.0;
+        for t in 0..=20 {
+            let wiggle = 0.01 * f64::from((i * 13 + t * 7) % 11 - 5);
+            let value = level + 2.0 * (-f64::from(t) / 4.0).exp() + wiggle;
+            writeln!(points, "r{i},{},loss,{value}", t * 10).unwrap();
+        }
+    }
+    fs::create_dir(sandbox.path("suite")).unwrap();
+    fs::write(sandbox.path("suite/runs.csv"), runs).unwrap();
+    fs::write(sandbox.path("suite/points.csv"), points).unwrap();
+    fs::write(sandbox.path("protocol.toml"), PROTOCOL).unwrap();
+    sandbox
+}
+
+#[test]
+fn a_suite_is_scored_by_a_protocol_alone() {
+    let sandbox = sandbox();
+    let text = sandbox.run("backtest suite --protocol protocol.toml").ok();
+    for part in ["visible: 0.3", "pooled-ridge", "climatology (baseline)", "delta (baseline)"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let json = sandbox.run("backtest suite --protocol protocol.toml --json").json();
+    let line = |name: &str| {
+        let lines = json["lines"].as_array().unwrap();
+        lines.iter().find(|l| l["forecaster"] == name).unwrap().clone()
+    };
+    let ridge = line("pooled-ridge");
+    assert_eq!((ridge["n"].as_u64(), ridge["n_asked"].as_u64()), (Some(40), Some(40)));
+    assert!(ridge["skill"]["lo"].as_f64().unwrap() > 0.0, "{ridge}");
+    assert!(line("climatology")["is_baseline"].as_bool().unwrap());
+    let markdown = sandbox.run("backtest suite --protocol protocol.toml --markdown").ok();
+    assert!(markdown.starts_with("## mine\n") && markdown.contains("| pooled-ridge | 40 |"));
+}
+
+#[test]
+fn every_forecast_can_be_had_with_its_outcome() {
+    let sandbox = sandbox();
+    sandbox.run("backtest suite --protocol protocol.toml --records all.jsonl").ok();
+    let all = fs::read_to_string(sandbox.path("all.jsonl")).unwrap();
+    let records: Vec<serde_json::Value> =
+        all.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    // Six baselines and the ridge, for each of 40 runs.
+    assert_eq!(records.len(), 7 * 40);
+    assert!(records.iter().all(|r| r["truth"].is_number() && r["run"].is_string()));
+}
+
+#[test]
+fn says_what_is_wrong_with_a_protocol() {
+    let sandbox = sandbox();
+    let with = |from: &str, to: &str| {
+        fs::write(sandbox.path("protocol.toml"), PROTOCOL.replace(from, to)).unwrap();
+        sandbox.run("backtest suite --protocol protocol.toml").fails_with(2)
+    };
+    let text = with("[visible]", "[visibel]");
+    assert!(text.contains("protocol.toml") && text.contains("did you mean visible?"), "{text}");
+    let text = with("\"loss\"", "\"los\"");
+    assert!(text.contains("no run has such a series; there is e.g. loss"), "{text}");
+    let text = with("pooled-ridge", "pooled-rigde");
+    assert!(text.contains("did you mean pooled-ridge?"), "{text}");
+    let text = with("[0.3]", "[3.0]");
+    assert!(text.contains("a cut must lie between 0 and 1"), "{text}");
+    let text = with("hide = [\"family\"]", "hide = [\"famly\"]");
+    assert!(text.contains("no run has it"), "{text}");
+    let text = sandbox.run("backtest suite --protocol nowhere.toml").fails_with(2);
+    assert!(text.contains("nowhere.toml") && text.contains("protocols/"), "{text}");
+    fs::write(sandbox.path("suite/points.csv"), "run_id,step,metric,value\nr0,x,loss,1\n").unwrap();
+    let text = sandbox.run("backtest suite --protocol protocol.toml").fails_with(3);
+    assert!(text.contains("points.csv"), "{text}");
+}
