@@ -64,7 +64,7 @@ impl Format for Text {
             if lines.tells_a_step(line) { n += 1 } else { n_other += 1 }
         }
         let is_prose = Path::new(&head.name).extension().is_some_and(|e| {
-            ["md", "rst", "html", "py", "rs", "toml", "yaml", "yml", "json"]
+            ["md", "rst", "html", "py", "rs", "toml", "yaml", "yml"]
                 .iter()
                 .any(|x| e.eq_ignore_ascii_case(x))
         });

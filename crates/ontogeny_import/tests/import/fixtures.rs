@@ -29,7 +29,10 @@ fn tfevents_agree_with_the_table_of_the_same_run() {
         let (events, table) = (&of("tfevents").1.runs[0], &of("csv").1.runs[0]);
         let mut n = 0;
         for truth in &table.series {
-            let Some(series) = events.get(&truth.name) else { continue };
+            // Clocks are read anew for each of the two files; what was measured is the same.
+            let is_measured =
+                ["train/", "validation/", "test/"].iter().any(|p| truth.name.starts_with(p));
+            let Some(series) = events.get(&truth.name).filter(|_| is_measured) else { continue };
             let read: BTreeMap<u64, f64> =
                 series.points.iter().map(|p| (p.step.0, p.value)).collect();
             for p in &truth.points {

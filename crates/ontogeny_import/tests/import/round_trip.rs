@@ -39,7 +39,7 @@ fn reimport(dir: &Path) -> Collected {
         import(unit, &options, &mut one).unwrap();
         for mut run in one.runs {
             if run.meta.name.is_empty() {
-                run.meta.name = unit.name.rsplit('/').next().unwrap().to_owned();
+                unit.name.rsplit('/').next().unwrap().clone_into(&mut run.meta.name);
             }
             all.runs.push(run);
         }

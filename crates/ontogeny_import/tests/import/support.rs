@@ -3,11 +3,6 @@
 use ontogeny_import::{Collected, ImportError, Input, Options, Report, Unit, import, unit_of};
 use std::path::PathBuf;
 
-/// A message of a protocol buffer.
-pub(crate) fn message(parts: &[&[u8]]) -> Vec<u8> {
-    parts.concat()
-}
-
 pub(crate) fn varint(mut value: u64) -> Vec<u8> {
     let mut out = Vec::new();
     while value >= 0x80 {
@@ -78,7 +73,7 @@ pub(crate) fn wandb(n: u64) -> Vec<u8> {
             item("_step", &(10 * i).to_string()),
             item("val/loss", &loss),
             item("note", &format!("\"{}\"", "x".repeat(300))),
-            item("_runtime", &format!("{}.5", i)),
+            item("_runtime", &format!("{i}.5")),
         ];
         records.push(bytes(2, &row.concat()));
     }
@@ -142,7 +137,7 @@ pub(crate) const RUNS: &str = "run_id,run,lr,deduped,hparams_json,final_acc\n0,m
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
