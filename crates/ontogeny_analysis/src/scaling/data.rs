@@ -79,7 +79,12 @@ impl Data {
         let n = points.len();
         if n < needed {
             let n_theta = spec.theta.len();
-            return Err(ScalingError::TooFewPoints { law: spec.name, n_points: n, n_theta, needed });
+            return Err(ScalingError::TooFewPoints {
+                law: spec.name,
+                n_points: n,
+                n_theta,
+                needed,
+            });
         }
         for (point, p) in points.iter().enumerate() {
             let check = |column: &'static str, value: f64| {
@@ -100,7 +105,8 @@ impl Data {
         let logs: Vec<[f64; 3]> = points.iter().map(|p| p.at.ln()).collect();
         for input in spec.inputs {
             let column = logs.iter().map(|l| l[*input as usize]);
-            let (lo, hi) = column.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
+            let (lo, hi) = column
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
             if hi - lo < 1e-6 {
                 return Err(ScalingError::NoSpread { law: spec.name, input: *input });
             }

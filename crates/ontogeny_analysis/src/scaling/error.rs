@@ -7,7 +7,9 @@ use super::law::Input;
 #[non_exhaustive]
 pub enum ScalingError {
     /// Fewer points than the law can be told from.
-    #[error("fit {law}: {n_points} points are too few for {n_theta} parameters; give at least {needed}")]
+    #[error(
+        "fit {law}: {n_points} points are too few for {n_theta} parameters; give at least {needed}"
+    )]
     #[expect(missing_docs, reason = "the message names every field")]
     TooFewPoints { law: &'static str, n_points: usize, n_theta: usize, needed: usize },
 
@@ -22,7 +24,9 @@ pub enum ScalingError {
     NoSpread { law: &'static str, input: Input },
 
     /// Every start ended outside the numbers.
-    #[error("fit {law}: none of {n_starts} starts reached a finite objective; check the units of the columns")]
+    #[error(
+        "fit {law}: none of {n_starts} starts reached a finite objective; check the units of the columns"
+    )]
     #[expect(missing_docs, reason = "the message names every field")]
     NoOptimum { law: &'static str, n_starts: usize },
 
@@ -32,7 +36,9 @@ pub enum ScalingError {
     MissingInput { law: &'static str, input: Input },
 
     /// There are not enough budgets to leave some out.
-    #[error("validate: {n_budgets} compute budgets are too few to leave the largest out; give at least {needed}")]
+    #[error(
+        "validate: {n_budgets} compute budgets are too few to leave the largest out; give at least {needed}"
+    )]
     #[expect(missing_docs, reason = "the message names every field")]
     TooFewBudgets { n_budgets: usize, needed: usize },
 

@@ -4,11 +4,15 @@
 //! the optimum, which is what happened to the published fit of Hoffmann et al. (Besiroglu et al. 2024,
 //! arXiv:2404.10102).
 
+use super::curvature::Curvature;
 use super::data::{Data, Point, Scale};
 use super::error::ScalingError;
 use super::law::{Law, MAX_THETA, Theta};
-use super::minimize::{Minimum, Stop, minimize};
+use super::minimize::{Inverse, Minimum, Stop, minimize_knowing};
 use rayon::prelude::*;
+
+/// So many starts are all followed to the end.
+const SCREEN_ABOVE: usize = 500;
 
 /// How to fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,17 +21,20 @@ pub struct FitOptions {
     pub huber_delta: f64,
     /// So many points of highest loss are left out, being runs that had hardly begun.
     pub drop_highest: usize,
+    /// Follow every start to its end. Otherwise, of more than 500 starts, all are followed for 15 steps and the
+    /// best tenth to the end.
+    pub follow_all: bool,
 }
 
 impl Default for FitOptions {
     fn default() -> Self {
-        Self { huber_delta: 1e-3, drop_highest: 0 }
+        Self { huber_delta: 1e-3, drop_highest: 0, follow_all: false }
     }
 }
 
 impl FitOptions {
     /// The recipe of Besiroglu et al.: threshold 1e-3, the 5 points of highest loss left out.
-    pub const BESIROGLU: Self = Self { huber_delta: 1e-3, drop_highest: 5 };
+    pub const BESIROGLU: Self = Self { huber_delta: 1e-3, drop_highest: 5, follow_all: false };
 }
 
 /// A fitted law.
@@ -43,7 +50,9 @@ pub struct Fit {
     pub objective: f64,
     /// Starts tried.
     pub n_starts: usize,
-    /// Starts that ended within one part in a thousand of the optimum.
+    /// Starts that were followed to the end.
+    pub n_followed: usize,
+    /// Of those, the ones that ended within one part in a thousand of the optimum.
     pub n_reached: usize,
     /// The points fitted, those left out not among them.
     pub points: Vec<Point>,
@@ -51,6 +60,7 @@ pub struct Fit {
     pub residuals: Vec<f64>,
     pub(super) data: Data,
     pub(super) centred: Theta,
+    pub(super) curvature: Curvature,
 }
 
 impl Fit {
@@ -98,7 +108,8 @@ pub(super) fn check_inputs(law: &dyn Law, at: &Scale) -> Result<(), ScalingError
 
 /// Fits `law` to `points` from all of the law's starts.
 ///
-/// Every start is followed to a part in ten million; the best of them are then followed to the last digits.
+/// Starts are followed to a part in ten million (see [`FitOptions::follow_all`]); the best of them are then followed
+/// to the last digits.
 /// The same points give the same bits, whatever the number of threads.
 ///
 /// # Errors
@@ -125,36 +136,52 @@ pub fn fit(
     let n = law.spec().theta.len();
     let back = data.centre().map(|c| -c);
     let starts: Vec<Theta> = law.starts(&data).iter().map(|s| law.shift(s, &back)).collect();
-    let follow = |start: &Theta, stop: Stop| {
-        minimize(n, start, stop, |t, g| law.objective(&data, options.huber_delta, t, g))
+    let follow = |start: &Theta, known: Option<&Inverse>, stop: Stop| {
+        let objective = |t: &Theta, g: &mut Theta| law.objective(&data, options.huber_delta, t, g);
+        minimize_knowing(n, start, known, stop, objective)
     };
-    let mut ends: Vec<Minimum> =
-        starts.par_iter().map(|s| follow(s, Stop::COARSE)).collect::<Vec<_>>().into_iter().flatten().collect();
-    ends.sort_by(|a, b| a.value.total_cmp(&b.value));
+    let n_starts = starts.len();
+    let is_screened = n_starts > SCREEN_ABOVE && !options.follow_all;
+    let first = if is_screened { Stop::GLANCE } else { Stop::COARSE };
+    let mut ends = in_order(starts.par_iter().map(|s| follow(s, None, first)).collect());
+    if is_screened {
+        ends.truncate(n_starts / 10);
+        let on = |m: &Minimum| follow(&m.theta, Some(&m.inverse), Stop::COARSE);
+        ends = in_order(ends.par_iter().map(on).collect());
+    }
     let candidates = apart(n, &ends, 6);
     let polished: Vec<Minimum> =
-        candidates.iter().filter_map(|m| follow(&m.theta, Stop::FINE)).collect();
-    let n_starts = starts.len();
+        candidates.iter().filter_map(|m| follow(&m.theta, None, Stop::FINE)).collect();
     let best = polished
         .iter()
         .min_by(|a, b| a.value.total_cmp(&b.value))
         .ok_or(ScalingError::NoOptimum { law: law.spec().name, n_starts })?;
     let near = best.value + 1e-3 * best.value.abs();
-    let residuals = (0..data.len())
+    let residuals: Vec<f64> = (0..data.len())
         .map(|i| data.ln_loss(i) - law.ln_loss(&best.theta, &data.x(i), &mut [0.0; MAX_THETA]))
         .collect();
+    let curvature = Curvature::new(law, &data, options.huber_delta, &best.theta, &residuals);
     Ok(Fit {
         law,
+        curvature,
         options: *options,
         theta: law.shift(&best.theta, &data.centre()),
         objective: best.value,
         n_starts,
+        n_followed: ends.len(),
         n_reached: ends.iter().filter(|m| m.value <= near).count(),
         residuals,
         centred: best.theta,
         points,
         data,
     })
+}
+
+/// Ends by value, the lowest first.
+fn in_order(ends: Vec<Option<Minimum>>) -> Vec<Minimum> {
+    let mut ends: Vec<Minimum> = ends.into_iter().flatten().collect();
+    ends.sort_by(|a, b| a.value.total_cmp(&b.value));
+    ends
 }
 
 /// Points without the `n` of highest loss, in their order.

@@ -1,7 +1,7 @@
 //! Logarithms of sums of exponentials: the form in which loss laws are fitted.
 
 use super::data::Data;
-use super::lanes::{LANES, Lanes, exp, ln};
+use super::lanes::{LANES, Lanes, exp, ln_and_inverse};
 use multiversion::multiversion;
 
 /// `ln Σ exp(terms)` and the share of each term in the sum.
@@ -22,7 +22,7 @@ pub(super) fn two_powers_and_a_floor(data: &Data, delta: f64, t: &[f64; 5]) -> (
     (value, [a, b, e, -alpha, -beta])
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2", "x86_64+avx2"))]
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn kernel(x0: &[f64], x1: &[f64], y: &[f64], w: &[f64], delta: f64, t: &[f64; 5]) -> [Lanes; 6] {
     let mut sums = [[0.0; LANES]; 6];
     let floor = exp(t[2]);
@@ -32,27 +32,29 @@ fn kernel(x0: &[f64], x1: &[f64], y: &[f64], w: &[f64], delta: f64, t: &[f64; 5]
         let (mut pa, mut pb, mut r, mut inverse) =
             ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
         for i in 0..LANES {
-            pa[i] = exp(t[0] - t[3] * x0[i]);
+            pa[i] = exp(x0[i].mul_add(-t[3], t[0]));
         }
         for i in 0..LANES {
-            pb[i] = exp(t[1] - t[4] * x1[i]);
+            pb[i] = exp(x1[i].mul_add(-t[4], t[1]));
         }
         for i in 0..LANES {
             let sum = pa[i] + pb[i] + floor;
-            inverse[i] = 1.0 / sum;
-            r[i] = ln(sum) - y[i];
+            let (ln, one_over) = ln_and_inverse(sum);
+            inverse[i] = one_over;
+            r[i] = ln - y[i];
         }
         for i in 0..LANES {
-            let psi = r[i].max(-delta).min(delta);
+            let psi = if r[i] > -delta { r[i] } else { -delta };
+            let psi = if psi < delta { psi } else { delta };
             let force = w[i] * psi;
-            sums[0][i] += force * (r[i] - 0.5 * psi);
+            sums[0][i] = psi.mul_add(-0.5, r[i]).mul_add(force, sums[0][i]);
             let g = force * inverse[i];
             let (ga, gb) = (g * pa[i], g * pb[i]);
             sums[1][i] += ga;
             sums[2][i] += gb;
-            sums[3][i] += g * floor;
-            sums[4][i] += ga * x0[i];
-            sums[5][i] += gb * x1[i];
+            sums[3][i] = g.mul_add(floor, sums[3][i]);
+            sums[4][i] = ga.mul_add(x0[i], sums[4][i]);
+            sums[5][i] = gb.mul_add(x1[i], sums[5][i]);
         }
     }
     sums

@@ -20,15 +20,19 @@ pub(super) struct Stop {
 impl Stop {
     /// For one of many starts: good to a part in a million.
     pub(super) const COARSE: Self = Self { relative: 1e-7, stalls: 3, steps: 200 };
+    /// A first look at a start.
+    pub(super) const GLANCE: Self = Self { relative: 1e-7, stalls: 3, steps: 15 };
     /// For the answer.
     pub(super) const FINE: Self = Self { relative: 1e-13, stalls: 6, steps: 2000 };
 }
 
 /// Where a minimization ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Minimum {
     pub(super) theta: Theta,
     pub(super) value: f64,
+    /// The inverse Hessian as the search knew it at its end: a search nearby can begin with it.
+    pub(super) inverse: Inverse,
 }
 
 fn dot(n: usize, a: &Theta, b: &Theta) -> f64 {
@@ -42,6 +46,17 @@ pub(super) fn minimize(
     n: usize,
     start: &Theta,
     stop: Stop,
+    f: impl FnMut(&Theta, &mut Theta) -> f64,
+) -> Option<Minimum> {
+    minimize_knowing(n, start, None, stop, f)
+}
+
+/// [`minimize`] that begins with the inverse Hessian of a similar problem.
+pub(super) fn minimize_knowing(
+    n: usize,
+    start: &Theta,
+    known: Option<&Inverse>,
+    stop: Stop,
     mut f: impl FnMut(&Theta, &mut Theta) -> f64,
 ) -> Option<Minimum> {
     let mut theta = *start;
@@ -50,9 +65,9 @@ pub(super) fn minimize(
     if !value.is_finite() {
         return None;
     }
-    let mut inverse = Inverse::identity(n, first_scale(n, &grad));
+    let mut inverse = known.copied().unwrap_or_else(|| Inverse::identity(n, first_scale(n, &grad)));
     let mut stalled = 0;
-    let mut is_fresh = true;
+    let mut is_fresh = known.is_none();
     for _ in 0..stop.steps {
         let size = dot(n, &grad, &grad).sqrt();
         if stalled >= stop.stalls || size <= 1e-13 * value.abs().max(1e-300) {
@@ -88,7 +103,7 @@ pub(super) fn minimize(
         stalled = if is_stalled { stalled + 1 } else { 0 };
         (theta, grad, value) = (next, next_grad, next_value);
     }
-    Some(Minimum { theta, value })
+    Some(Minimum { theta, value, inverse })
 }
 
 /// The first step is a tenth long.
@@ -129,8 +144,8 @@ fn weak_wolfe(
 }
 
 /// The inverse Hessian as BFGS knows it.
-#[derive(Debug)]
-struct Inverse {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inverse {
     n: usize,
     h: [Theta; MAX_THETA],
 }
@@ -140,6 +155,17 @@ impl Inverse {
         let mut h = [[0.0; MAX_THETA]; MAX_THETA];
         (0..n).for_each(|i| h[i][i] = scale);
         Self { n, h }
+    }
+
+    /// A known inverse times a factor.
+    pub(super) fn from_columns(columns: &[Vec<f64>], factor: f64) -> Self {
+        let mut h = [[0.0; MAX_THETA]; MAX_THETA];
+        for (i, column) in columns.iter().enumerate() {
+            for (j, value) in column.iter().enumerate() {
+                h[j][i] = value * factor;
+            }
+        }
+        Self { n: columns.len(), h }
     }
 
     fn descent(&self, grad: &Theta) -> Theta {

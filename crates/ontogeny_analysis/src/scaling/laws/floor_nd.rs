@@ -31,7 +31,8 @@ impl Law for FloorNd {
     fn ln_loss(&self, t: &Theta, x: &[f64; 3], grad: &mut Theta) -> f64 {
         let (reducible, g) = ln_bracket(&[t[0], t[1], t[2], t[3]], x);
         let (value, share) = lse::ln_sum_exp(&[reducible, t[4]]);
-        *grad = theta([share[0] * g[0], share[0] * g[1], share[0] * g[2], share[0] * g[3], share[1]]);
+        *grad =
+            theta([share[0] * g[0], share[0] * g[1], share[0] * g[2], share[0] * g[3], share[1]]);
         value
     }
 

@@ -5,8 +5,7 @@ use crate::scaling::law::{Coordinate, Input, Law, LawSpec, Theta, theta};
 use crate::scaling::lse;
 
 const SOURCE: &str = "arXiv:2010.14701 (Henighan et al. 2020), eq. 1.1";
-const THETA: &[Coordinate] =
-    &[Coordinate::log("K"), Coordinate::log("E"), Coordinate::plain("g")];
+const THETA: &[Coordinate] = &[Coordinate::log("K"), Coordinate::log("E"), Coordinate::plain("g")];
 
 const fn spec(name: &'static str, formula: &'static str, inputs: &'static [Input]) -> LawSpec {
     LawSpec { name, formula, source: SOURCE, inputs, theta: THETA }
@@ -54,7 +53,9 @@ impl Law for FloorPower {
         for g in [0.03, 0.1, 0.2, 0.3, 0.5, 0.8] {
             for part in [0.3, 0.6, 0.8, 0.9, 0.97] {
                 let e = part * least;
-                all.push(self.shift(&theta([(middle - e).max(1e-12).ln(), e.ln(), g]), &data.centre()));
+                all.push(
+                    self.shift(&theta([(middle - e).max(1e-12).ln(), e.ln(), g]), &data.centre()),
+                );
             }
         }
         all

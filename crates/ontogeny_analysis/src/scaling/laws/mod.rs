@@ -20,8 +20,17 @@ pub use valley::Valley;
 
 /// Every law of the loss.
 pub static LAWS: &[&dyn Law] = &[
-    &KAPLAN_N, &KAPLAN_D, &KAPLAN_C, &KaplanNd, &FLOOR_N, &FLOOR_D, &FRONTIER, &Chinchilla,
-    &Overtraining, &FloorNd, &Valley,
+    &KAPLAN_N,
+    &KAPLAN_D,
+    &KAPLAN_C,
+    &KaplanNd,
+    &FLOOR_N,
+    &FLOOR_D,
+    &FRONTIER,
+    &Chinchilla,
+    &Overtraining,
+    &FloorNd,
+    &Valley,
 ];
 
 /// The law of that name.

@@ -4,8 +4,7 @@ use crate::scaling::data::Data;
 use crate::scaling::law::{Coordinate, Input, Law, LawSpec, Theta, theta};
 
 const SOURCE: &str = "arXiv:2001.08361, sec. 1.2";
-const THETA: &[Coordinate] =
-    &[Coordinate::log("K"), Coordinate::plain("a")];
+const THETA: &[Coordinate] = &[Coordinate::log("K"), Coordinate::plain("a")];
 
 const fn spec(name: &'static str, formula: &'static str, inputs: &'static [Input]) -> LawSpec {
     LawSpec { name, formula, source: SOURCE, inputs, theta: THETA }

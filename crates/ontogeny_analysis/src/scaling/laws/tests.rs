@@ -86,7 +86,8 @@ fn objectives_have_the_gradient_and_value_of_the_plain_sum() {
         let plain = |t: &Theta| -> f64 {
             (0..data.len())
                 .map(|i| {
-                    let r: f64 = law.ln_loss(t, &data.x(i), &mut [0.0; MAX_THETA]) - data.ln_loss(i);
+                    let r: f64 =
+                        law.ln_loss(t, &data.x(i), &mut [0.0; MAX_THETA]) - data.ln_loss(i);
                     if r.abs() <= 1e-3 { 0.5 * r * r } else { 1e-3 * (r.abs() - 0.5e-3) }
                 })
                 .sum()
@@ -148,7 +149,10 @@ fn units_of_the_inputs_change_no_prediction() {
                 loss: p.loss,
             })
             .collect();
-        let (a, b) = (fit(*law, &points, &FitOptions::default()), fit(*law, &scaled, &FitOptions::default()));
+        let (a, b) = (
+            fit(*law, &points, &FitOptions::default()),
+            fit(*law, &scaled, &FitOptions::default()),
+        );
         let (a, b) = (a.unwrap(), b.unwrap());
         let name = law.spec().name;
         assert!((a.objective / b.objective - 1.0).abs() < 1e-3, "{name}");
