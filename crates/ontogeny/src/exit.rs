@@ -10,6 +10,7 @@
 //! | 130 | interrupted; everything is saved and the same command goes on |
 
 use crate::failure::Failure;
+use ontogeny_analysis::scaling::ScalingError;
 use ontogeny_lab::LabError;
 use ontogeny_probes::ProbeError;
 use ontogeny_store::StoreError;
@@ -72,6 +73,9 @@ fn own(error: &(dyn Error + 'static)) -> Option<Exit> {
         Some(of_store(e))
     } else if let Some(e) = error.downcast_ref::<TrainError>() {
         Some(of_train(e))
+    } else if error.is::<ScalingError>() {
+        // Points that cannot tell the law asked for.
+        Some(Exit::Usage)
     } else if let Some(ProbeError::UnknownProbe { .. }) = error.downcast_ref::<ProbeError>() {
         Some(Exit::Usage)
     } else {

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     "run",
     "studies",
     "probes",
@@ -17,6 +17,10 @@ const COMMANDS: [&str; 16] = [
     "ledger ls",
     "ledger verify",
     "ledger score",
+    "scaling",
+    "scaling fit",
+    "scaling predict",
+    "scaling plot",
     "scorecard",
     "report",
 ];

@@ -9,5 +9,6 @@ mod interrupt;
 mod ledger;
 mod names;
 mod reading;
+mod scaling;
 mod stores;
 mod support;

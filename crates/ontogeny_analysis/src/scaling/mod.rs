@@ -45,3 +45,6 @@ pub use power_line::PowerLine;
 pub use predict::{Prediction, predict};
 pub use profile::{ProfileInterval, profile_interval};
 pub use validate::{HeldOut, ValidateOptions, held_out_error, leave_largest_out};
+
+#[cfg(test)]
+mod tests;
