@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .collect();
     let follow_all = std::env::args().any(|a| a == "--follow-all");
-    let options = &FitOptions { follow_all, ..FitOptions::BESIROGLU };
+    let options = FitOptions { follow_all, ..FitOptions::BESIROGLU };
     // Both are done three times; the fastest counts, as in the peer's script.
     let (mut fit_secs, mut boot_secs) = (f64::INFINITY, f64::INFINITY);
     let mut result = None;

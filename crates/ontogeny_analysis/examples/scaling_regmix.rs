@@ -9,6 +9,7 @@ mod table;
 use ontogeny_analysis::scaling::ScalingError;
 use ontogeny_analysis::scaling::mixture::{MIXTURE_LAWS, choose_mixture};
 use ontogeny_analysis::stats::spearman;
+use std::fmt::Write as _;
 
 fn main() -> Result<(), ScalingError> {
     let t = table::Table::read(&table::folder().join("regmix/regmix.csv.gz"));
@@ -49,12 +50,16 @@ fn main() -> Result<(), ScalingError> {
         all.push(rank(&z.iter().map(|m| chosen.fit.loss(m)).collect::<Vec<_>>()));
         all.push(rank(&average));
         for (rho, total) in all.iter().zip(&mut totals) {
-            line += &format!(" {rho:.3}");
+            let _ = write!(line, " {rho:.3}");
             total.push(*rho);
         }
         println!("{line}   cv {:.4?}", chosen.errors);
     }
-    let names = MIXTURE_LAWS.iter().map(|l| l.spec().0).chain(["own share", "chosen inside", "mean of laws"]);
+    let names = MIXTURE_LAWS.iter().map(|l| l.spec().0).chain([
+        "own share",
+        "chosen inside",
+        "mean of laws",
+    ]);
     for (name, total) in names.zip(&totals) {
         println!(
             "mean rho {name:14} {:.4} over {} domains",

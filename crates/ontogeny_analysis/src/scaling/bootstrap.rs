@@ -83,7 +83,9 @@ pub fn bootstrap(
         if let Some(groups) = groups {
             for i in 0..groups.len() as u64 {
                 let drawn = &groups[draws.below(i, groups.len() as u64) as usize];
-                drawn.iter().for_each(|p| counts[*p] += 1);
+                for p in drawn {
+                    counts[*p] += 1;
+                }
             }
         } else {
             for i in 0..data.len() as u64 {

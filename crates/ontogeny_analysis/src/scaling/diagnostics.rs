@@ -65,7 +65,7 @@ fn lack_of_fit(fit: &Fit) -> Option<f64> {
         for (k, a) in inputs.iter().enumerate() {
             terms.push(x[*a]);
             terms.push(x[*a].powi(2));
-            inputs[..k].iter().for_each(|b| terms.push(x[*a] * x[*b]));
+            terms.extend(inputs[..k].iter().map(|b| x[*a] * x[*b]));
         }
         terms
     };
@@ -105,7 +105,9 @@ fn condition(fit: &Fit) -> f64 {
     let mut a = gram(&rows, &vec![0.0; n]);
     let d: Vec<f64> = (0..n).map(|i| a[i][i].sqrt()).collect();
     for (i, row) in a.iter_mut().enumerate() {
-        row.iter_mut().enumerate().for_each(|(j, v)| *v /= d[i] * d[j]);
+        for (v, other) in row.iter_mut().zip(&d) {
+            *v /= d[i] * other;
+        }
     }
     let Some(factor) = Cholesky::new(&a) else { return f64::INFINITY };
     let top = |apply: &dyn Fn(&[f64]) -> Vec<f64>| {
@@ -114,7 +116,9 @@ fn condition(fit: &Fit) -> f64 {
         for _ in 0..200 {
             v = apply(&v);
             size = dot(&v, &v).sqrt();
-            v.iter_mut().for_each(|x| *x /= size);
+            for x in &mut v {
+                *x /= size;
+            }
         }
         size
     };

@@ -19,7 +19,7 @@ const ONE: u64 = 0x3ff0_0000_0000_0000;
 /// The bits of 2^52, and 2^52.
 const TWO_52: (u64, f64) = (0x4330_0000_0000_0000, 4_503_599_627_370_496.0);
 /// ln 2 in two parts; the first has 11 trailing zero bits.
-const LN2: (f64, f64) = (0.693_147_180_369_123_816, 1.908_214_929_270_587_7e-10);
+const LN2: (f64, f64) = (0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10);
 
 /// `exp(x)`, `x` held to [-300, 300]: what is beyond has no share in a sum of losses, and subnormal numbers are slow.
 #[inline(always)]

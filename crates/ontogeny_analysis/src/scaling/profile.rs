@@ -68,11 +68,8 @@ impl<'a> Path<'a> {
         let (fit, j, n) = (self.fit, self.j, self.fit.n_theta());
         let expand = |free: &Theta| -> Theta {
             let mut theta = [0.0; MAX_THETA];
-            let mut at = 0;
-            for k in (0..n).filter(|k| *k != j) {
-                theta[k] = free[at];
-                at += 1;
-            }
+            let held = (0..n).filter(|k| *k != j);
+            held.zip(free).for_each(|(k, v)| theta[k] = *v);
             let others: f64 = (0..n).filter(|k| *k != j).map(|k| self.row[k] * theta[k]).sum();
             theta[j] = (v - self.offset - others) / self.row[j];
             theta

@@ -43,10 +43,20 @@ fn the_published_law_is_recovered_from_synthetic_runs() {
     assert!((found.loss(&far).unwrap() / law(&far) - 1.0).abs() < 5e-3);
     let doubts = diagnose(&found, &boot);
     assert!(doubts.lack_of_fit_p.unwrap() > 0.01, "{doubts:?}");
-    assert!(doubts.unidentified.contains(&"B"), "{doubts:?}");
+    assert!(doubts.unidentified.is_empty(), "{doubts:?}");
     let followed =
         fit(&Chinchilla, &points, &FitOptions { follow_all: true, ..Default::default() });
     assert!((followed.unwrap().objective / found.objective - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn parameters_that_few_runs_cannot_tell_are_named() {
+    let found = fit(&Chinchilla, &synthetic(0, 4), &FitOptions::default()).unwrap();
+    let boot =
+        bootstrap(&found, None, &BootstrapOptions { n_resamples: 200, ..Default::default() });
+    let doubts = diagnose(&found, &boot);
+    assert!(doubts.unidentified.contains(&"A"), "{doubts:?}");
+    assert!(!doubts.unidentified.contains(&"E"), "{doubts:?}");
 }
 
 #[test]
