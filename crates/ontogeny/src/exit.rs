@@ -10,6 +10,7 @@
 //! | 130 | interrupted; everything is saved and the same command goes on |
 
 use crate::failure::Failure;
+use ontogeny_analysis::scaling::ScalingError;
 use ontogeny_import::ImportError;
 use ontogeny_lab::LabError;
 use ontogeny_probes::ProbeError;
@@ -75,6 +76,9 @@ fn own(error: &(dyn Error + 'static)) -> Option<Exit> {
         Some(of_train(e))
     } else if let Some(e) = error.downcast_ref::<ImportError>() {
         of_import(e)
+    } else if error.is::<ScalingError>() {
+        // Points that cannot tell the law asked for.
+        Some(Exit::Usage)
     } else if let Some(ProbeError::UnknownProbe { .. }) = error.downcast_ref::<ProbeError>() {
         Some(Exit::Usage)
     } else {

@@ -1,6 +1,7 @@
 //! Errors as a person reads them: what, caused by what, and what to do.
 
 use crate::exit::Exit;
+use ontogeny_analysis::scaling::ScalingError;
 use ontogeny_import::{ImportError, Problem};
 use ontogeny_lab::LabError;
 use ontogeny_probes::ProbeError;
@@ -24,6 +25,11 @@ impl Failure {
     /// A name, key, value or step that does not exist or is not allowed.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, what: what.into(), help: None }
+    }
+
+    /// Data that cannot be trusted.
+    pub(crate) fn data(what: impl Into<String>) -> Self {
+        Self { exit: Exit::Data, what: what.into(), help: None }
     }
 
     /// Says what to do about it.
@@ -113,6 +119,7 @@ fn sentence(error: &(dyn Error + 'static)) -> Option<String> {
             || error.is::<ImportError>()
             || error.is::<ProbeError>()
             || error.is::<ReportError>()
+            || error.is::<ScalingError>()
     };
     Some(if is_action { format!("failed to {message}") } else { message })
 }

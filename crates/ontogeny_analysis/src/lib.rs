@@ -12,6 +12,7 @@ pub mod distribution;
 pub mod effects;
 pub mod forecasters;
 mod math;
+pub mod scaling;
 pub mod scorecard;
 pub mod scores;
 pub mod stats;

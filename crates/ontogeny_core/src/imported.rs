@@ -89,11 +89,13 @@ mod tests {
             config: RunManifest::imported_config(own, &from),
             seeds: Seeds::all(0),
             fork: None,
+            rules: Vec::new(),
             versions: Versions { ontogeny: String::new(), engine: String::new() },
             created_unix_secs: 0.0,
             step: Step(0),
             clocks: Clocks::default(),
             status: RunStatus::Open,
+            unread: std::collections::BTreeMap::new(),
         };
         assert_eq!(manifest.imported(), Some(from));
         let expected = json!({"lr": 0.1, "imported_": true});

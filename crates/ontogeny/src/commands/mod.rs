@@ -11,6 +11,7 @@ mod probes;
 mod report;
 mod run;
 mod runs;
+mod scaling;
 mod scorecard;
 mod series;
 mod studies;
@@ -34,6 +35,7 @@ pub(crate) enum Command {
     Fork(fork::Args),
     Compare(compare::Args),
     Ledger(ledger::Args),
+    Scaling(scaling::Args),
     Scorecard(scorecard::Args),
     Report(report::Args),
     Backtest(backtest::Args),
@@ -54,6 +56,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Fork(args) => fork::run(args, &face, out),
         Command::Compare(args) => compare::run(args, &face, out),
         Command::Ledger(args) => ledger::run(args, &face, out),
+        Command::Scaling(args) => scaling::run(args, &face, out),
         Command::Scorecard(args) => scorecard::run(args, &face, out),
         Command::Report(args) => report::run(args, &face, out),
         Command::Backtest(args) => backtest::run(args, &face, out),

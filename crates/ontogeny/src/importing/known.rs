@@ -61,7 +61,8 @@ impl Known {
         options: &Options,
         study: Option<&StudyId>,
     ) -> Result<Option<&[RunId]>, ImportError> {
-        let sizes: Vec<u64> = unit.files.iter().map(|f| f.n_bytes()).collect::<Result<_, _>>()?;
+        let sizes: Vec<u64> =
+            unit.files.iter().map(ontogeny_import::Input::n_bytes).collect::<Result<_, _>>()?;
         let described = options.describe();
         let is_like = |known: &Identity| {
             let mut known_sizes: Vec<u64> = known.contents.iter().map(|c| c.0).collect();
@@ -79,7 +80,7 @@ impl Known {
             return Ok(None);
         }
         let mut prints: Vec<Fingerprint> =
-            unit.files.iter().map(|f| f.fingerprint()).collect::<Result<_, _>>()?;
+            unit.files.iter().map(ontogeny_import::Input::fingerprint).collect::<Result<_, _>>()?;
         prints.sort_by(|a, b| a.blake3.cmp(&b.blake3));
         let hashes: Vec<&String> = prints.iter().map(|p| &p.blake3).collect();
         let is_same = |identity: &Identity| {

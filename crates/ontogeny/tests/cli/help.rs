@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 23] = [
     "run",
     "studies",
     "probes",
@@ -19,8 +19,13 @@ const COMMANDS: [&str; 18] = [
     "ledger ls",
     "ledger verify",
     "ledger score",
+    "scaling",
+    "scaling fit",
+    "scaling predict",
+    "scaling plot",
     "scorecard",
     "report",
+    "backtest",
 ];
 
 #[test]

@@ -11,5 +11,6 @@ mod interrupt;
 mod ledger;
 mod names;
 mod reading;
+mod scaling;
 mod stores;
 mod support;

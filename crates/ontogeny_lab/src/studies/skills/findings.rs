@@ -73,7 +73,11 @@ fn headline(
         ));
     }
     if let Some((l, (name, s, lo, hi))) = best(times) {
-        let word = if lo > 0.0 { "beats" } else { "is not distinguishable from" };
+        let word = match (lo > 0.0, hi < 0.0) {
+            (true, _) => "beats",
+            (_, true) => "is worse than",
+            _ => "is not distinguishable from",
+        };
         says.push(format!(
             "At {}, {} {word} the best baseline ({name}) on the times of later skills: skill {s:+.2} [{lo:+.2}, \
              {hi:+.2}], n = {}, 80 % intervals cover {}.",
