@@ -1,8 +1,8 @@
 //! Files that are not what they should be: errors name file, record and byte; the good part can be kept.
 
 use crate::support::{
-    CSV, HF, JSONL, LM_EVAL_OLD, POINTS, TEXT, event, gzip, masked, points, read, scalar, tfevents,
-    wandb,
+    CSV, HF, JSONL, LM_EVAL_OLD, POINTS, TEXT, event, framed, gzip, masked, points, read, scalar,
+    tfevents, wandb,
 };
 use insta::assert_snapshot;
 use ontogeny_import::{Collected, ImportError, Input, Options, format_named, import, unit_of};
@@ -100,6 +100,12 @@ fn a_wandb_log_being_written_is_read_up_to_its_end() {
     }
     assert_snapshot!(fails("r.wandb", changed(whole.clone(), 100), &Options::default()),
         @"read wandb: record 2 at byte 32: the checksum of its data does not match, bytes were changed or lost: r.wandb");
+    // A file that ends where a block has no room for a header.
+    let mut full = framed(&[vec![0x0a; 32_768 - 7 - 7 - 3]]);
+    assert_eq!(full.len() % 32_768, 32_765);
+    assert!(read("r.wandb", full.clone(), &Options::default()).is_err(), "no protocol buffer");
+    full.extend([0, 0]);
+    assert!(read("r.wandb", full, &keep_going()).is_ok());
     // What is after a damaged block of a long file is kept.
     let long = wandb(500);
     let (kept, report) = read("r.wandb", changed(long, 40_000), &keep_going()).unwrap();

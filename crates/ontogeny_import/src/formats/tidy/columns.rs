@@ -8,6 +8,7 @@ use parquet::basic::Type;
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -62,6 +63,26 @@ pub(super) fn scan(
     }
 }
 
+/// Checks that a column chunk lies in the file and unpacks to something that can be meant.
+fn check(chunk: &ColumnChunkMetaData, n_bytes: u64) -> Result<(), Problem> {
+    let offsets = [Some(chunk.data_page_offset()), chunk.dictionary_page_offset()];
+    let start = offsets.into_iter().flatten().min().unwrap_or(0);
+    let size = u64::try_from(chunk.compressed_size());
+    let (Ok(start), Ok(size)) = (u64::try_from(start), size) else {
+        return Err(Problem::ParquetBroken);
+    };
+    let left = n_bytes.saturating_sub(start);
+    if size > left {
+        return Err(Problem::Length { claimed: size, limit: left });
+    }
+    let unpacked = chunk.uncompressed_size();
+    if !(0..=MAX_CHUNK).contains(&unpacked) {
+        let (claimed, limit) = (unpacked.max(0).unsigned_abs(), MAX_CHUNK.unsigned_abs());
+        return Err(Problem::Length { claimed, limit });
+    }
+    Ok(())
+}
+
 /// Calls into the Parquet library, which is not proof against every contradiction in a file.
 fn guarded<T>(call: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Problem> {
     match catch_unwind(AssertUnwindSafe(call)) {
@@ -78,6 +99,7 @@ fn scan_in<R: ChunkReader + 'static>(
     take: &mut impl Take,
 ) -> Result<(), ImportError> {
     let mut at = At { record: 1, offset: 0 };
+    let n_bytes = input.n_bytes()?;
     let file =
         guarded(|| SerializedFileReader::new(chunks)).map_err(|p| out.error(input, at, p))?;
     let schema = file.metadata().file_metadata().schema_descr_ptr();
@@ -97,11 +119,7 @@ fn scan_in<R: ChunkReader + 'static>(
         let meta = file.metadata().row_group(g);
         at.offset = meta.columns().first().map_or(0, |c| c.data_page_offset().max(0) as u64);
         for &i in &flat {
-            let size = meta.column(i).uncompressed_size();
-            if !(0..=MAX_CHUNK).contains(&size) {
-                let (claimed, limit) = (size.max(0) as u64, MAX_CHUNK as u64);
-                return Err(out.error(input, at, Problem::Length { claimed, limit }));
-            }
+            check(meta.column(i), n_bytes).map_err(|p| out.error(input, at, p))?;
         }
         let group = guarded(|| file.get_row_group(g)).map_err(|p| out.error(input, at, p))?;
         let mut columns = Vec::new();

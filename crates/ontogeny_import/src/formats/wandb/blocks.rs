@@ -87,12 +87,15 @@ impl<'s> Blocks<'s> {
 
     /// Takes one piece and adds its data to the record.
     fn piece(&mut self) -> Result<Piece, ImportError> {
-        let left = BLOCK - self.source.offset() % BLOCK;
+        let mut left = BLOCK - self.source.offset() % BLOCK;
         if left < PIECE_HEADER as u64 {
             // Too short for a header: filled with zeros.
             let n = self.source.peek(left as usize)?.len().min(left as usize);
             self.source.consume(n);
-            return self.piece();
+            if (n as u64) < left {
+                return Ok(Piece::End);
+            }
+            left = BLOCK;
         }
         let window = self.source.peek(PIECE_HEADER)?;
         let Some(&[c0, c1, c2, c3, l0, l1, kind]) = window.first_chunk() else {
