@@ -111,7 +111,7 @@ fn sentence(error: &(dyn Error + 'static)) -> Option<String> {
         }
     } else if let Some(e) = error.downcast_ref::<TrainError>() {
         matches!(e, TrainError::Engine { .. })
-    } else if error.is::<Problem>() {
+    } else if error.is::<Box<Problem>>() {
         // Its record has told it.
         return None;
     } else {

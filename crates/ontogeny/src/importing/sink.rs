@@ -14,11 +14,16 @@ use ontogeny_import::{Reading, Report, RunKey, RunMeta, SeriesKey, Sink, SinkErr
 use ontogeny_store::{RunWriter, Staging, StoreError};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// Readings that may wait, over all runs: 32 bytes each.
 const MAX_WAITING: usize = 1 << 20;
 /// Runs that are open at a time.
 const MAX_OPEN: usize = 16;
+/// Runs that are written side by side at the end of a unit.
+const MAX_THREADS: usize = 16;
+/// Readings of a run that is small enough for that.
+const SMALL_RUN: u64 = 1 << 16;
 
 /// A run of the unit that is being read.
 #[derive(Debug)]
@@ -77,6 +82,8 @@ impl<'a> StoreSink<'a> {
     }
 
     /// Ends a unit: its runs are whole, and still out of sight.
+    ///
+    /// Runs are written side by side: a small one costs little but the waiting for the disk.
     pub(crate) fn finish(
         &mut self,
         report: &Report,
@@ -84,39 +91,56 @@ impl<'a> StoreSink<'a> {
     ) -> Result<Vec<RunManifest>, StoreError> {
         let files = known::files(&report.files);
         let mut done = Vec::new();
-        for i in 0..self.runs.len() {
-            let run = &self.runs[i];
+        let mut jobs = Vec::new();
+        for (i, run) in std::mem::take(&mut self.runs).into_iter().enumerate() {
             if run.n_readings == 0 {
                 continue; // Nothing to keep; the report tells.
             }
-            let mut manifest = self.manifest(run);
+            let name = if run.meta.name.is_empty() { &self.unit } else { &run.meta.name };
             let from = Imported {
                 format: report.format.to_owned(),
-                name: if run.meta.name.is_empty() {
-                    self.unit.clone()
-                } else {
-                    run.meta.name.clone()
-                },
+                name: name.clone(),
                 files: files.clone(),
                 options: options.to_owned(),
                 n_readings: run.n_readings,
                 outcomes: run.meta.outcomes.clone(),
             };
+            let mut manifest = self.manifest(&run);
             manifest.config = RunManifest::imported_config(run.meta.config.clone(), &from);
-            let is_made = run.is_made;
-            self.write(i, Some(&manifest))?;
-            if let Some(mut writer) = self.open.remove(&i) {
+            done.push(manifest.clone());
+            jobs.push((run, self.open.remove(&i), manifest));
+        }
+        let (series, staging) = (std::mem::take(&mut self.series), self.staging);
+        self.open.clear();
+        self.n_waiting = 0;
+        // Sealing takes memory in proportion to a run, so only small ones go many at a time.
+        let is_small = |m: &RunManifest| m.imported().is_some_and(|f| f.n_readings <= SMALL_RUN);
+        let n_threads = if done.iter().all(is_small) { MAX_THREADS } else { 2 }.min(jobs.len());
+        let jobs = Mutex::new(jobs.into_iter());
+        let work = || -> Result<(), StoreError> {
+            // The guard is gone before the work begins.
+            let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some((run, writer, manifest)) = next() {
+                let mut writer = match writer {
+                    Some(writer) => writer,
+                    None if run.is_made => staging.resume_run(&run.id)?,
+                    None => staging.create_run(&manifest)?,
+                };
+                append(&mut writer, &run.waiting, &series)?;
                 writer.seal()?;
-                if is_made {
+                if run.is_made {
                     writer.set_manifest(&manifest)?;
                 }
             }
-            done.push(manifest);
-        }
-        self.runs.clear();
-        self.series.clear();
-        self.open.clear();
-        self.n_waiting = 0;
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().try_for_each(|thread| match thread.join() {
+                Ok(worked) => worked,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        })?;
         Ok(done)
     }
 
@@ -148,14 +172,14 @@ impl<'a> StoreSink<'a> {
         }
     }
 
-    /// Writes the waiting readings of a run, making it with `manifest`, or a preliminary one.
-    fn write(&mut self, i: usize, manifest: Option<&RunManifest>) -> Result<(), StoreError> {
+    /// Writes the waiting readings of a run, making it with a preliminary manifest if it is new.
+    fn write(&mut self, i: usize) -> Result<(), StoreError> {
         if !self.open.contains_key(&i) {
             let run = &self.runs[i];
-            let writer = match manifest {
-                _ if run.is_made => self.staging.resume_run(&run.id)?,
-                Some(manifest) => self.staging.create_run(manifest)?,
-                None => self.staging.create_run(&self.manifest(run))?,
+            let writer = if run.is_made {
+                self.staging.resume_run(&run.id)?
+            } else {
+                self.staging.create_run(&self.manifest(run))?
             };
             if self.open.len() >= MAX_OPEN {
                 self.open.pop_first();
@@ -165,22 +189,11 @@ impl<'a> StoreSink<'a> {
         let run = &mut self.runs[i];
         run.is_made = true;
         let Some(writer) = self.open.get_mut(&i) else { return Ok(()) };
-        let mut row: Vec<(&str, &str, f64)> = Vec::new();
-        // Readings of one step and moment are one row of the log.
-        let is_one = |a: &(u32, Reading), b: &(u32, Reading)| {
-            a.1.step == b.1.step && a.1.wall_secs.to_bits() == b.1.wall_secs.to_bits()
-        };
-        for chunk in run.waiting.chunk_by(is_one) {
-            row.clear();
-            row.extend(chunk.iter().map(|(series, reading)| {
-                let (_, name, unit) = &self.series[*series as usize];
-                (name.as_str(), unit.as_str(), reading.value)
-            }));
-            let reading = chunk[0].1;
-            writer.append(Step(reading.step), clocks(&reading), &row)?;
-        }
+        append(writer, &run.waiting, &self.series)?;
         self.n_waiting -= run.waiting.len();
         run.waiting.clear();
+        // Memory that one long run took is not kept for it.
+        run.waiting.shrink_to(1 << 16);
         Ok(())
     }
 
@@ -195,13 +208,34 @@ impl<'a> StoreSink<'a> {
         if self.n_waiting >= MAX_WAITING {
             let most = (0..self.runs.len()).max_by_key(|&i| self.runs[i].waiting.len());
             if let Some(most) = most {
-                self.write(most, None)?;
-                // Memory that one long run took is not kept for it.
-                self.runs[most].waiting.shrink_to(1 << 16);
+                self.write(most)?;
             }
         }
         Ok(())
     }
+}
+
+/// Appends readings in their order.
+fn append(
+    writer: &mut RunWriter,
+    readings: &[(u32, Reading)],
+    series: &[(u32, String, String)],
+) -> Result<(), StoreError> {
+    let mut row: Vec<(&str, &str, f64)> = Vec::new();
+    // Readings of one step and moment are one row of the log.
+    let is_one = |a: &(u32, Reading), b: &(u32, Reading)| {
+        a.1.step == b.1.step && a.1.wall_secs.to_bits() == b.1.wall_secs.to_bits()
+    };
+    for chunk in readings.chunk_by(is_one) {
+        row.clear();
+        row.extend(chunk.iter().map(|(number, reading)| {
+            let (_, name, unit) = &series[*number as usize];
+            (name.as_str(), unit.as_str(), reading.value)
+        }));
+        let reading = chunk[0].1;
+        writer.append(Step(reading.step), clocks(&reading), &row)?;
+    }
+    Ok(())
 }
 
 fn clocks(reading: &Reading) -> Clocks {
