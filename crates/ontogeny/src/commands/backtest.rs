@@ -22,7 +22,7 @@ use std::time::Duration;
 /// else. The suite is a folder or file that `ontogeny import` reads; it is not written to the store.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Columns: `error` is the median of |forecast median - outcome|, `score` the mean CRPS, both in the distance
+Columns: `error` is the median (and mean) of |forecast median - outcome|, `score` the mean CRPS, all in the distance
 between the quartiles of the group's outcomes (or the unit of the series); for events `error` is of ln T and
 `score` the integrated Brier score. Skill is against the best baseline on the same units, with a 95 % interval
 over folds; coverage is of the central 50, 80 and 90 % intervals, `width` that of the last.
@@ -128,7 +128,10 @@ fn cells(l: &Line) -> [String; 10] {
     [
         format!("{}{mark}", l.forecaster),
         n,
-        number(l.median_error),
+        match (l.median_error, l.mean_error) {
+            (Some(a), Some(b)) => format!("{a:.3} ({b:.3})"),
+            _ => "–".to_owned(),
+        },
         number(l.score),
         skill,
         interval,

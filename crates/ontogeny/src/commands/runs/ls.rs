@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
             m.run.to_string(),
             m.study.as_ref().map_or("-", StudyId::as_str).to_owned(),
             m.role.clone(),
-            m.cell.clone(),
+            if m.cell.is_empty() { "-".to_owned() } else { m.cell.clone() },
             describe::seeds(m.seeds),
             describe::progress(m),
             describe::status(m),

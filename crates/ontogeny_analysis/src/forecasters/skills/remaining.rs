@@ -101,6 +101,7 @@ impl Theory for RemainingSkills {
 
 impl Fitted for FittedRemaining {
     fn predict(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
+        self.theory.names.ln_p(features).next()?;
         let raw = self.theory.centre(prefix, features, &self.series, self.at)?;
         let centre = on_axis(raw, self.log)?;
         // Alone: 20 % per unit of ln t ahead.
