@@ -34,19 +34,19 @@ impl Outputs {
         out
     }
 
-    /// Joins the outputs of two parts of a set, whose rows are to stand at `rows` of the whole. Rows are
-    /// examples: the networks of both parts read out once per example.
+    /// Becomes the outputs of two parts of a set, whose rows are to stand at the named places of the whole; its
+    /// memory is used again. Rows are examples: the networks of both parts read out once per example.
     ///
     /// # Panics
-    /// If the rows of the parts are not as many as the places named.
-    #[must_use]
-    pub fn interleaved(parts: [(&Self, &[u32]); 2]) -> Self {
-        let taps = parts[0].0.taps.keys().map(|name| {
-            let part = |i: usize| (&parts[i].0.taps[name], parts[i].1);
-            (name.clone(), Table::interleaved([part(0), part(1)]))
-        });
-        let logits = parts.map(|(o, rows)| (&o.logits, rows));
-        Self { logits: Table::interleaved(logits), taps: taps.collect() }
+    /// If the rows of the parts are not as many as the places named, or the parts have other taps.
+    pub fn interleave(&mut self, parts: [(&Self, &[u32]); 2]) {
+        self.logits.interleave(parts.map(|(o, rows)| (&o.logits, rows)));
+        let wanted = &parts[0].0.taps;
+        self.taps.retain(|name, _| wanted.contains_key(name));
+        for name in wanted.keys() {
+            let table = self.taps.entry(name.clone()).or_default();
+            table.interleave(parts.map(|(o, rows)| (&o.taps[name], rows)));
+        }
     }
 }
 

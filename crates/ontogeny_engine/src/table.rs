@@ -21,19 +21,19 @@ impl Table {
         Self { rows, cols, values }
     }
 
-    /// The rows of two tables in one, each at its named place.
-    pub(crate) fn interleaved(parts: [(&Self, &[u32]); 2]) -> Self {
+    /// Becomes the rows of two tables, each at its named place; every place must be named once.
+    pub(crate) fn interleave(&mut self, parts: [(&Self, &[u32]); 2]) {
         let [(a, _), (b, _)] = parts;
         assert_eq!(a.cols, b.cols, "rows of one table have one width");
-        let (rows, cols) = (a.rows + b.rows, a.cols);
-        let mut out = Self::new(rows, cols, vec![0.0; rows * cols]);
+        (self.rows, self.cols) = (a.rows + b.rows, a.cols);
+        // Every row is written over.
+        self.values.resize(self.rows * self.cols, 0.0);
         for (part, places) in parts {
             assert_eq!(part.rows, places.len(), "a place for every row");
             for (row, &at) in part.values.chunks_exact(part.cols).zip(places) {
-                out.values[at as usize * part.cols..][..part.cols].copy_from_slice(row);
+                self.values[at as usize * part.cols..][..part.cols].copy_from_slice(row);
             }
         }
-        out
     }
 
     /// Row `i`.

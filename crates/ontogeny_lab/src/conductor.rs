@@ -9,7 +9,7 @@ use ontogeny_core::{
     Censoring, Clock, Event, ForkPoint, Point, Prefix, RunId, RunManifest, RunStatus, Series, Step,
     StopReason, ThresholdRule, Versions,
 };
-use ontogeny_engine::Engine;
+use ontogeny_engine::{Engine, Outputs};
 use ontogeny_probes::{ProbeSet, Readings};
 use ontogeny_store::{Ledger, RunWriter, Store, StoreError};
 use ontogeny_train::{TrainError, TrainState, Trainer};
@@ -186,6 +186,8 @@ struct Running<'a> {
     events: Vec<Event>,
     unread: BTreeMap<String, String>,
     readings: Readings,
+    /// Outputs of the evaluation set, kept for their memory.
+    joined: Outputs,
     train_secs: f64,
     probe_secs: f64,
     last_loss: f64,
@@ -301,6 +303,7 @@ impl<'a> Running<'a> {
             events: Vec::new(),
             unread: BTreeMap::new(),
             readings: Readings::new(),
+            joined: Outputs::default(),
             train_secs: 0.0,
             probe_secs: 0.0,
             last_loss: f64::NAN,
@@ -393,7 +396,7 @@ impl<'a> Running<'a> {
     }
 
     /// The first half of the coming update; its time is training time.
-    fn look_ahead(&mut self) -> Result<ontogeny_engine::Outputs, LabError> {
+    fn look_ahead(&mut self) -> Result<Outputs, LabError> {
         let start = self.conductor.clock.unix_secs();
         let taps = self.trainer.task().taps();
         let seen = (self.trainer.look_ahead(taps))
@@ -415,7 +418,7 @@ impl<'a> Running<'a> {
         self.readings.clear();
         observe::observe(
             &self.trainer,
-            seen.as_ref(),
+            (seen.as_ref(), &mut self.joined),
             self.last_loss,
             &mut self.probes,
             &mut self.readings,

@@ -7,10 +7,10 @@ use ontogeny_probes::{
 use ontogeny_train::{TrainError, Trainer};
 
 /// Evaluates `trainer` and lets `probes` write to `out`. The trainer is only read (law 1). `seen` is what a
-/// look ahead showed of the batch, where there was one.
+/// look ahead showed of the batch, where there was one, and `joined` memory that is used again.
 pub(crate) fn observe(
     trainer: &Trainer,
-    seen: Option<&Outputs>,
+    (seen, joined): (Option<&Outputs>, &mut Outputs),
     train_loss: f64,
     probes: &mut ProbeSet,
     out: &mut Readings,
@@ -20,15 +20,14 @@ pub(crate) fn observe(
     }
     let task = trainer.task();
     let sets = task.eval_sets();
-    let outputs: Vec<Outputs> = (0..sets.len())
-        .map(|i| {
-            let known = match seen.filter(|_| i == 0) {
-                Some(seen) => trainer.evaluate_rest(seen, task.taps())?,
-                None => None,
-            };
-            known.map_or_else(|| trainer.evaluate(i, task.taps()), Ok)
-        })
+    let is_known = match seen {
+        Some(seen) => trainer.evaluate_rest(seen, task.taps(), joined)?,
+        None => false,
+    };
+    let others: Vec<Outputs> = (usize::from(is_known)..sets.len())
+        .map(|i| trainer.evaluate(i, task.taps()))
         .collect::<Result<_, _>>()?;
+    let outputs: Vec<&Outputs> = is_known.then_some(&*joined).into_iter().chain(&others).collect();
     let state = trainer.state();
     let layout = trainer.layout();
     let mut seen = Observation::new(state.step);

@@ -227,8 +227,8 @@ impl Trainer {
         Ok(seen)
     }
 
-    /// Outputs of the first evaluation set, from what [`look_ahead`](Self::look_ahead) showed of the batch and a
-    /// forward pass over the rest; `None` for a task whose set does not contain the batch.
+    /// Makes `out` the outputs of the first evaluation set, from what [`look_ahead`](Self::look_ahead) showed of the
+    /// batch and a forward pass over the rest; `false`, and nothing, for a task whose set does not contain the batch.
     ///
     /// # Errors
     /// [`TrainError::Engine`] if the engine refuses.
@@ -236,10 +236,12 @@ impl Trainer {
         &self,
         seen: &Outputs,
         taps: &[&str],
-    ) -> Result<Option<Outputs>, TrainError> {
-        let Some(parts) = self.task.contained() else { return Ok(None) };
+        out: &mut Outputs,
+    ) -> Result<bool, TrainError> {
+        let Some(parts) = self.task.contained() else { return Ok(false) };
         let rest = self.outputs(&parts.rest_batch, taps)?;
-        Ok(Some(Outputs::interleaved([(seen, &parts.batch), (&rest, &parts.rest)])))
+        out.interleave([(seen, &parts.batch), (&rest, &parts.rest)]);
+        Ok(true)
     }
 
     /// Logits and the named activations of evaluation set `i` at the current weights.
