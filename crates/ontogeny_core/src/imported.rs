@@ -28,12 +28,12 @@ pub struct Imported {
     /// The files, in the order in which they were read.
     pub files: Vec<SourceFile>,
     /// Options of the import that change what is read, in words.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub options: String,
     /// Readings that were kept, those that a later one at the same step replaces among them.
     pub n_readings: u64,
     /// What the source says of how the run ended: not to be forecast from.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub outcomes: Map<String, Value>,
 }
 

@@ -1,7 +1,7 @@
 //! What was imported before: the same bytes are not imported twice.
 
 use ontogeny_core::{Imported, RunId, RunManifest, SourceFile, StudyId};
-use ontogeny_import::{Fingerprint, ImportError, Options, Unit};
+use ontogeny_import::{Fingerprint, ImportError, Input, Options, Unit};
 use std::collections::BTreeMap;
 
 /// What makes two imports the same: format, options, study, and the content of the files in order.
@@ -61,8 +61,7 @@ impl Known {
         options: &Options,
         study: Option<&StudyId>,
     ) -> Result<Option<&[RunId]>, ImportError> {
-        let sizes: Vec<u64> =
-            unit.files.iter().map(ontogeny_import::Input::n_bytes).collect::<Result<_, _>>()?;
+        let sizes: Vec<u64> = unit.files.iter().map(Input::n_bytes).collect::<Result<_, _>>()?;
         let described = options.describe();
         let is_like = |known: &Identity| {
             let mut known_sizes: Vec<u64> = known.contents.iter().map(|c| c.0).collect();
@@ -80,7 +79,7 @@ impl Known {
             return Ok(None);
         }
         let mut prints: Vec<Fingerprint> =
-            unit.files.iter().map(ontogeny_import::Input::fingerprint).collect::<Result<_, _>>()?;
+            unit.files.iter().map(Input::fingerprint).collect::<Result<_, _>>()?;
         prints.sort_by(|a, b| a.blake3.cmp(&b.blake3));
         let hashes: Vec<&String> = prints.iter().map(|p| &p.blake3).collect();
         let is_same = |identity: &Identity| {
