@@ -60,17 +60,17 @@ pub(super) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     Ok(())
 }
 
-/// Predicted against measured loss, law by law.
+/// Measured against fitted loss under the heaviest law.
 fn fitted(average: &Average, points: &[Point]) -> Figure {
     let group = |m: &Member| {
         let at = points.iter().filter_map(|p| Some((m.fit.loss(&p.at).ok()?, p.loss)));
         Line { name: m.fit.law.spec().name.to_owned(), points: at.collect(), ..Line::default() }
     };
-    // More than three laws would hide each other.
-    let groups = average.members.iter().take(3).map(group).collect();
+    // The marks of several laws would hide each other.
+    let groups = average.members.iter().take(1).map(group).collect();
     Figure {
         name: "fit".to_owned(),
-        caption: "Measured against fitted loss; the forms that predicted the largest budgets best."
+        caption: "Measured against fitted loss; the form that predicted the largest budgets best."
             .to_owned(),
         body: FigureBody::Scatter {
             x_label: "fitted loss".to_owned(),
