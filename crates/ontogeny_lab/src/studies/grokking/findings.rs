@@ -17,6 +17,7 @@ use ontogeny_core::{
     Block, Direction, EffectRow, Figure, FigureBody, Findings, Line, Panel, Section, Step, Table,
     ThresholdRule,
 };
+use std::collections::BTreeSet;
 
 /// Writes the findings from the evidence and the ledger as it now stands.
 pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings, LabError> {
@@ -416,19 +417,8 @@ fn headline(e: &Evidence<'_>, scores: &[scoreboard::Line], delay: Option<&Delay>
             silent.join(", ")
         ));
     }
-    for l in &spoken {
-        if let Some((name, s, lo, hi)) = &l.best {
-            says.push(format!(
-                "At {}, {} has skill {s:+.2} [{lo:+.2}, {hi:+.2}] on the test runs against the best baseline \
-                 ({name}), n = {}, {:.1} doublings ahead{}.",
-                l.cutoff,
-                l.theory,
-                l.n,
-                l.lead,
-                if *lo > 0.0 { "" } else { "; not distinguishable from it" }
-            ));
-        }
-    }
+    let theories: BTreeSet<&str> = spoken.iter().map(|l| l.theory.as_str()).collect();
+    says.extend(theories.into_iter().filter_map(|t| skills_of(t, &spoken)));
     for (name, point, effect, _) in &e.forks.effects {
         if point == "T_mem"
             && ["wd_off", "wd_x2", "swap_augment", "placebo"].contains(&name.as_str())
@@ -453,6 +443,21 @@ fn headline(e: &Evidence<'_>, scores: &[scoreboard::Line], delay: Option<&Delay>
         ));
     }
     says
+}
+
+/// The skill of one theory at every cutoff at which it spoke, in one sentence.
+fn skills_of(theory: &str, spoken: &[&scoreboard::Line]) -> Option<String> {
+    let mine = spoken.iter().filter(|l| l.theory == theory);
+    let mine: Vec<_> = mine.filter_map(|l| Some((*l, l.best.as_ref()?))).collect();
+    let (_, (against, ..)) = mine.first()?;
+    let gains = mine.iter().any(|(_, (_, _, lo, _))| *lo > 0.0);
+    let one = |(l, (_, s, lo, hi)): &(&scoreboard::Line, &scoreboard::Best)| {
+        let lead = if gains { format!(", {:.1} doublings ahead", l.lead) } else { String::new() };
+        format!("{s:+.2} [{lo:+.2}, {hi:+.2}] at {} (n = {}{lead})", l.cutoff, l.n)
+    };
+    let all: Vec<String> = mine.iter().map(one).collect();
+    let word = if gains { "" } else { "; not distinguishable from it" };
+    Some(format!("Skill of {theory} over the best baseline ({against}): {}{word}.", all.join(", ")))
 }
 
 fn checks(
