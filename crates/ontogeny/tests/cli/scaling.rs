@@ -8,11 +8,11 @@ use std::fs;
 /// Five budgets of seven sizes on a Chinchilla surface, with a little noise that repeats.
 fn table() -> String {
     let mut text = "params,flops,loss,arm\n".to_owned();
-    for (b, flops) in [1e18, 3e18, 1e19, 3e19, 1e20_f64].into_iter().enumerate() {
+    for (b, flops) in (0_i32..).zip([1e18, 3e18, 1e19, 3e19, 1e20_f64]) {
         for k in 0..7_i32 {
             let params = 0.1 * flops.sqrt() * (0.5 * f64::from(k - 3)).exp();
             let tokens = flops / (6.0 * params);
-            let wobble = 1.0 + 0.002 * f64::from((b as i32 * 5 + k * 3) % 7 - 3);
+            let wobble = 1.0 + 0.002 * f64::from((b * 5 + k * 3) % 7 - 3);
             let loss = wobble * (1.8 + 480.0 / params.powf(0.35) + 2000.0 / tokens.powf(0.37));
             writeln!(text, "{params:.6e},{flops:e},{loss:.6},a").unwrap();
         }

@@ -35,6 +35,9 @@ struct Report {
     held_out: Option<f64>,
 }
 
+/// Name, value, bootstrap interval, and profile interval with open ends as `None`.
+type Row = (&'static str, f64, Option<(f64, f64)>, [Option<f64>; 2]);
+
 impl Report {
     fn new(law: &'static dyn Law, points: &[Point], recipe: &Recipe) -> anyhow::Result<Self> {
         let options = recipe.fit_options(points);
@@ -46,8 +49,8 @@ impl Report {
         Ok(Self { fit, boot, diagnostics, held_out })
     }
 
-    /// (name, value, bootstrap interval, profile interval with open ends as `None`).
-    fn rows(&self) -> Vec<(&'static str, f64, Option<(f64, f64)>, [Option<f64>; 2])> {
+    /// The parameters and derived quantities.
+    fn rows(&self) -> Vec<Row> {
         let n_theta = self.fit.n_theta();
         let row = |(j, (name, value)): (usize, (&'static str, f64))| {
             let profile =

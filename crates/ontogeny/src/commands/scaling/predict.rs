@@ -101,7 +101,6 @@ fn place(text: &str) -> Result<Scale, Failure> {
         }
     }
     match (n.is_finite(), d.is_finite(), c.is_finite()) {
-        (true, true, true) => Ok(Scale { params: n, tokens: d, flops: c }),
         (true, true, false) => Ok(Scale::of_params_tokens(n, d)),
         (true, false, true) => Ok(Scale::of_params_flops(n, c)),
         (false, true, true) => Ok(Scale::of_params_tokens(c / (6.0 * d), d)),
