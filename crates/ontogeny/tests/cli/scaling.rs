@@ -8,7 +8,7 @@ use std::fs;
 /// Five budgets of seven sizes on a Chinchilla surface, with a little noise that repeats.
 fn table() -> String {
     let mut text = "params,flops,loss,arm\n".to_owned();
-    for (b, flops) in (0..).zip([1e18, 3e18, 1e19, 3e19, 1e20_f64]) {
+    for (b, flops) in (0_i32..).zip([1e18, 3e18, 1e19, 3e19, 1e20_f64]) {
         for k in 0..7_i32 {
             let params = 0.1 * flops.sqrt() * (0.5 * f64::from(k - 3)).exp();
             let tokens = flops / (6.0 * params);

@@ -35,7 +35,7 @@ struct Report {
     held_out: Option<f64>,
 }
 
-/// Name, value, bootstrap interval, profile interval with open ends as `None`.
+/// Name, value, bootstrap interval, and profile interval with open ends as `None`.
 type Row = (&'static str, f64, Option<(f64, f64)>, [Option<f64>; 2]);
 
 impl Report {
@@ -49,6 +49,7 @@ impl Report {
         Ok(Self { fit, boot, diagnostics, held_out })
     }
 
+    /// The parameters and derived quantities.
     fn rows(&self) -> Vec<Row> {
         let n_theta = self.fit.n_theta();
         let row = |(j, (name, value)): (usize, (&'static str, f64))| {
