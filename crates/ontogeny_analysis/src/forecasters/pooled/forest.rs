@@ -3,8 +3,8 @@
 //! Extremely randomized trees (Geurts et al. 2006): at a node a few columns are drawn, each with the value of a
 //! random member as threshold, and the cut that best separates the ranks of the answers is taken. A new run
 //! falls into one leaf of every tree; each run there gets its share of the weight (Meinshausen 2006, quantile
-//! regression forests), so the forecast has the width, the skew and the second mode that such runs had. The
-//! crates for trees that exist return a mean from a leaf, which is what must not be lost here.
+//! regression forests), so the forecast has the width, the skew and the second mode that such runs had. Why not a
+//! crate: `docs/decisions/0006`.
 //!
 //! Every tree is grown without a third of the cells. What the trees that have not seen a run's cell say about
 //! that run is compared with what became of it, and the forecast is widened or narrowed so that nine in ten of
@@ -41,7 +41,7 @@ const fn spec(name: &'static str) -> TheorySpec {
         // A forest has as many free choices as runs; what it may claim is measured by leaving cells out.
         n_params: 10,
         scope: "values and event times of runs among at least 20 finished ones",
-        source: "arXiv:2606.06533 asks for it; trees: Geurts et al. 2006, leaves: Meinshausen 2006",
+        source: "trees: Geurts et al. 2006, leaves: Meinshausen 2006",
     }
 }
 const LEVEL: TheorySpec = spec("pooled-forest-level");
