@@ -28,7 +28,7 @@ fn an_imported_run_can_be_listed_shown_and_read() {
     ");
     assert_snapshot!(sandbox.run("runs ls").ok(), @r"
     run     study  role      cell  seed  step  status   events
-    logs.a  -      imported           0    10  settled
+    logs.a  -      imported  -        0    10  settled
 
     1 run
     ");
