@@ -131,11 +131,12 @@ impl TrainState {
     }
 }
 
-/// Length and bit patterns, in blocks: the hash is slow by the word.
+/// Length and bit patterns, in blocks: the hash is slow by the word, and fast where it sees many at once.
 fn hash_values(h: &mut blake3::Hasher, values: &[f32]) {
+    const BLOCK: usize = 1 << 14;
     h.update(&(values.len() as u64).to_le_bytes());
-    let mut bytes = Vec::with_capacity(4096);
-    for block in values.chunks(1024) {
+    let mut bytes = Vec::with_capacity(4 * BLOCK);
+    for block in values.chunks(BLOCK) {
         bytes.clear();
         bytes.extend(block.iter().flat_map(|v| v.to_bits().to_le_bytes()));
         h.update(&bytes);
