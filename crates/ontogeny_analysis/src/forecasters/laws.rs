@@ -24,11 +24,14 @@ fn well_formed(p: &Predictive, cutoff: Step) -> bool {
 #[test]
 fn the_registries_hold_what_the_folder_holds() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/forecasters");
-    let in_folder: usize = [folder.clone(), folder.join("skills")]
+    let is_entry = |l: &&str| {
+        l.starts_with("pub(crate) const ") && l.contains("ENTRY") && l.contains(": TheoryEntry")
+    };
+    let in_folder: usize = [folder.clone(), folder.join("skills"), folder.join("pooled")]
         .iter()
         .flat_map(|d| std::fs::read_dir(d).unwrap())
         .filter_map(|f| std::fs::read_to_string(f.unwrap().path()).ok())
-        .map(|text| text.lines().filter(|l| l.starts_with("pub(crate) const ENTRY")).count())
+        .map(|text| text.lines().filter(is_entry).count())
         .sum();
     let mut names: Vec<&str> = BASELINES.iter().chain(THEORIES).map(|t| t.spec.name).collect();
     assert_eq!(names.len(), in_folder);
@@ -39,7 +42,7 @@ fn the_registries_hold_what_the_folder_holds() {
 
 #[test]
 fn every_theory_answers_or_says_why_not() {
-    let fit_on = runs(100, 18, Signals::Informative);
+    let fit_on = runs(100, 24, Signals::Informative);
     let target = run(7, 0.0, Signals::Informative);
     let q = question();
     let t0 = q.cutoff.step(&target.events).unwrap();
@@ -53,7 +56,7 @@ fn every_theory_answers_or_says_why_not() {
                 let again = (entry.build)().fit(&fit_on, &q).unwrap();
                 assert_eq!(p, again.predict(&prefix, &target.features), "{}", entry.spec.name);
                 assert_eq!(f.theory_ref(), again.theory_ref());
-                assert_eq!(f.theory_ref().fitted_on.len(), 18);
+                assert_eq!(f.theory_ref().fitted_on.len(), 24);
                 assert!(p.is_none_or(|p| well_formed(&p, t0)), "{}", entry.spec.name);
                 spoke.push(entry.spec.name);
             }
@@ -75,6 +78,8 @@ fn every_theory_answers_or_says_why_not() {
             "gini-passage",
             "signals-aft",
             "mirror-accuracy",
+            "pooled-forest-level",
+            "auto",
         ]
     );
 }
