@@ -60,7 +60,7 @@ fn law_2_an_interrupted_fork_goes_on_to_the_same_end() {
 fn slow_an_interrupted_study_goes_on_to_the_same_findings() {
     let sandbox = Sandbox::empty();
     let study = "run skills --seeds 1 --threads 2";
-    let first = "stopped/runs/skills-smoke-s0-n1.fit.zipf.0/manifest.json";
+    let first = "stopped/runs/skills-smoke-s0-n1.fit.zipf0.4-lr0.002.0/manifest.json";
     let (code, said) = interrupt(&sandbox, &format!("{study} --store stopped"), first);
     assert_eq!(code, 130, "{said}");
     let findings = |store: &str| {
