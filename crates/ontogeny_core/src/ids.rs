@@ -22,6 +22,15 @@ macro_rules! name {
                 ok.then_some(Self(text))
             }
 
+            /// A name made of any text: what a name may not hold becomes `_`, and what is too long is cut off.
+            ///
+            /// Returns `None` for the empty text and for text that starts with a dot.
+            pub fn made_of(text: &str) -> Option<Self> {
+                let keep = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+                let safe = text.chars().map(|c| if keep(c) { c } else { '_' });
+                Self::new(safe.take(120).collect::<String>())
+            }
+
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -55,5 +64,8 @@ mod tests {
             assert!(RunId::new(bad).is_none(), "{bad:?}");
         }
         assert_eq!(RunId::new("grokking-wd1.0-s3").unwrap().as_str(), "grokking-wd1.0-s3");
+        assert_eq!(RunId::made_of("a b/ä.c").unwrap().as_str(), "a_b__.c");
+        assert_eq!(RunId::made_of(&"x".repeat(200)).unwrap().as_str().len(), 120);
+        assert!(RunId::made_of("").is_none() && RunId::made_of(".a").is_none());
     }
 }

@@ -26,6 +26,17 @@ pub enum LedgerBody {
     },
 }
 
+impl LedgerBody {
+    /// Of a claim or a design problem: its name, the theory whose it is, and the property it is about.
+    pub fn subject(&self) -> Option<(&str, &str, &str)> {
+        match self {
+            Self::Forecast(f) => Some((&f.id, &f.theory.name, &f.property)),
+            Self::Design(d) => Some((&d.id, &d.theory, &d.property)),
+            _ => None,
+        }
+    }
+}
+
 /// One link of the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LedgerEntry {

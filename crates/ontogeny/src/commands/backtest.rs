@@ -203,16 +203,12 @@ fn read_suite(path: &Path) -> anyhow::Result<Suite> {
 /// A run as the backtest sees it; how the source says it ended is not among what was known before.
 fn suite_run(unit: &str, run: CollectedRun) -> Option<SuiteRun> {
     let name = if run.meta.name.is_empty() { unit } else { &run.meta.name };
-    let safe: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
-        .collect();
     let text = |v: Value| match v {
         Value::String(s) => s,
         other => other.to_string(),
     };
     let attributes = run.meta.config.into_iter().map(|(k, v)| (k, text(v))).collect();
-    Some(SuiteRun { id: RunId::new(safe)?, attributes, series: run.series })
+    Some(SuiteRun { id: RunId::made_of(name)?, attributes, series: run.series })
 }
 
 fn explained(e: &BacktestError, suite: &Path) -> Failure {

@@ -176,12 +176,8 @@ fn default_name(
         }
     };
     let steps = steps.map(|n| format!(".n{n}")).unwrap_or_default();
-    let text: String = format!("{parent}.at{step}.{change}{steps}")
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
-        .take(120)
-        .collect();
-    names::run_id(&text)
+    let text = format!("{parent}.at{step}.{change}{steps}");
+    RunId::made_of(&text).map_or_else(|| names::run_id(&text), Ok)
 }
 
 /// Verifies the control, conducts the fork, and reads the parent beside it.

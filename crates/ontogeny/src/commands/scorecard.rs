@@ -5,7 +5,7 @@ use crate::commands::report;
 use crate::face::{Face, write_json};
 use crate::names;
 use ontogeny_analysis::scorecard::subjects;
-use ontogeny_core::{LedgerBody, LedgerEntry, StudyId};
+use ontogeny_core::{LedgerEntry, StudyId};
 use std::io::Write;
 
 /// Print the scorecard of every theory on every property it has sealed forecasts of
@@ -56,13 +56,8 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
 }
 
 fn has_sealed(entries: &[LedgerEntry], study: &StudyId, theory: &str, property: &str) -> bool {
-    entries.iter().any(|e| match &e.body {
-        LedgerBody::Forecast(f) => {
-            is_of_study(&f.id, study.as_str()) && f.theory.name == theory && f.property == property
-        }
-        LedgerBody::Design(d) => {
-            is_of_study(&d.id, study.as_str()) && d.theory == theory && d.property == property
-        }
-        _ => false,
-    })
+    let is_it = |(id, t, p): (&str, &str, &str)| {
+        is_of_study(id, study.as_str()) && t == theory && p == property
+    };
+    entries.iter().filter_map(|e| e.body.subject()).any(is_it)
 }

@@ -4,7 +4,8 @@ use super::protocol::{Axis, Protocol, TargetSpec, matches};
 use super::suite::{Suite, SuiteRun};
 use crate::detectors::detect;
 use crate::forecasters::{
-    BASELINES, Cutoff, CutoffRule, Fitted, Query, THEORIES, TheoryEntry, TrainingRun,
+    Answer, BASELINES, Cutoff, CutoffRule, Fitted, Query, THEORIES, TheoryEntry, TrainingRun,
+    answer, landmarks,
 };
 use crate::math::quantile;
 use crate::scores::{crps, integrated_brier};
@@ -94,6 +95,8 @@ struct Group<'a> {
 /// One fold of one group: fitted once for each cut, asked for every run of the fold.
 struct Job<'a> {
     group: &'a Group<'a>,
+    /// The unit of the group.
+    scale: f64,
     fold: Vec<&'a str>,
     cut: f64,
 }
@@ -115,9 +118,11 @@ pub fn replay(
     let mut jobs: Vec<Job<'_>> = Vec::new();
     for group in &groups {
         let folds: BTreeSet<&Vec<&str>> = group.runs.iter().map(|r| &r.1).collect();
+        let scale = scale(group, protocol);
         for fold in folds {
             jobs.extend(protocol.visible.cuts.iter().map(|&cut| Job {
                 group,
+                scale,
                 fold: fold.clone(),
                 cut,
             }));
@@ -158,9 +163,12 @@ fn check(suite: &Suite, protocol: &Protocol) -> Result<(), BacktestError> {
     let named = protocol.targets.iter().flat_map(|t| t.only.keys());
     let pooled = |name: &&String| protocol.pool_series && *name == SERIES;
     let asked = protocol.group.iter().chain(&protocol.hide).chain(named);
-    for name in asked.filter(|n| !pooled(n)) {
+    let asked = asked.filter(|n| !pooled(n)).map(String::as_str);
+    // A feature that nobody has would leave the baselines without it in silence.
+    let features = protocol.features.iter().map(|f| f.strip_suffix(".*").unwrap_or(f));
+    for name in asked.chain(features) {
         if !suite.runs.iter().any(|r| r.attributes.contains_key(name)) {
-            return Err(BacktestError::NoAttribute { name: name.clone() });
+            return Err(BacktestError::NoAttribute { name: name.to_owned() });
         }
     }
     let end = match (protocol.visible.axis, protocol.visible.end) {
@@ -272,8 +280,7 @@ fn scaled(
         let mine = series.iter_mut().find(|s| s.name == target)?;
         POOLED.clone_into(&mut mine.name);
         name = POOLED;
-        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-        id = RunId::new(format!("{id}.{target}").chars().map(safe).take(120).collect::<String>())?;
+        id = RunId::made_of(&format!("{id}.{target}"))?;
     }
     let events = match &spec.event {
         None => Vec::new(),
@@ -308,19 +315,22 @@ fn end(group: &Group<'_>, protocol: &Protocol) -> Step {
     }
 }
 
-fn query(group: &Group<'_>, protocol: &Protocol, cut: f64) -> Query {
+fn target(group: &Group<'_>, protocol: &Protocol) -> Target {
     let at = end(group, protocol);
-    let rule = group.spec.event.as_ref().map(|e| rule(&group.series, e));
-    let target = match &rule {
-        Some(r) => Target::EventTime { event: r.event.clone(), horizon: at },
+    match &group.spec.event {
+        Some(e) => Target::EventTime { event: rule(&group.series, e).event, horizon: at },
         None => Target::Value { series: group.series.clone(), at, log: group.spec.log },
-    };
+    }
+}
+
+fn query(group: &Group<'_>, protocol: &Protocol, cut: f64) -> Query {
+    let rule = group.spec.event.as_ref().map(|e| rule(&group.series, e));
     let step = match protocol.visible.axis {
         Axis::Fraction => Step((cut * PARTS) as u64),
         Axis::Step => Step(cut as u64),
     };
     let cutoff = Cutoff { name: format!("{cut}"), rule: CutoffRule::Fixed { step } };
-    Query { target, cutoff, rule }
+    Query { target: target(group, protocol), cutoff, rule }
 }
 
 fn run_job(job: &Job<'_>, protocol: &Protocol, forecasters: &[&TheoryEntry]) -> Vec<Record> {
@@ -329,7 +339,7 @@ fn run_job(job: &Job<'_>, protocol: &Protocol, forecasters: &[&TheoryEntry]) -> 
     let sees = |hidden: &[&str]| hidden.iter().zip(&job.fold).all(|(a, b)| a != b);
     let seen: Vec<TrainingRun> =
         group.runs.iter().filter(|(_, h)| sees(h)).map(|(r, _)| r.clone()).collect();
-    let scale = scale(group, &query, protocol);
+    let scale = job.scale;
     let fitted: Vec<(&str, Option<Box<dyn Fitted>>)> =
         (forecasters.iter()).map(|t| (t.spec.name, (t.build)().fit(&seen, &query).ok())).collect();
     let mut out = Vec::new();
@@ -366,7 +376,6 @@ struct Unit {
 impl Unit {
     /// `None` if nothing was to be seen yet, nothing is left to forecast, or the end is not known.
     fn of(run: &TrainingRun, query: &Query, series: &str) -> Option<Self> {
-        use crate::forecasters::{Answer, landmarks};
         let mark = landmarks(std::slice::from_ref(run), query).into_iter().next()?;
         mark.prefix.last(series)?;
         let (truth, time) = match mark.answer {
@@ -386,14 +395,14 @@ impl Unit {
     }
 }
 
-/// The unit of a group. Outcomes of all its runs: a unit of measure, the same for every forecaster.
-fn scale(group: &Group<'_>, query: &Query, protocol: &Protocol) -> f64 {
+/// The unit of a group. Outcomes of all its runs: a unit of measure, the same for every forecaster and cut.
+fn scale(group: &Group<'_>, protocol: &Protocol) -> f64 {
     if group.spec.event.is_some() || protocol.scale == super::protocol::ScaleUnit::One {
         return 1.0;
     }
-    let runs: Vec<TrainingRun> = group.runs.iter().map(|(r, _)| r.clone()).collect();
-    let marks = crate::forecasters::landmarks(&runs, query);
-    let values: Vec<f64> = marks.iter().filter_map(|m| m.answer.value()).collect();
+    let target = target(group, protocol);
+    let values: Vec<f64> =
+        group.runs.iter().filter_map(|(r, _)| answer(r, &target)?.value()).collect();
     let q = |p| quantile(&values, p).unwrap_or(f64::NAN);
     let iqr = q(0.75) - q(0.25);
     if iqr > 0.0 { iqr } else { 1.0 }

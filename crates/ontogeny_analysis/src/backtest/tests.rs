@@ -115,6 +115,10 @@ fn says_what_does_not_fit() {
         "find the attribute famly in the suite: no run has it"
     );
     assert_eq!(
+        says(r#"{"features": ["lr", "json.*"]}"#),
+        "find the attribute json in the suite: no run has it"
+    );
+    assert_eq!(
         says(r#"{"visible": {"axis": "fraction", "cuts": [1.5]}}"#),
         "cut at 1.5: a cut must lie between 0 and 1"
     );

@@ -54,7 +54,7 @@ pub use eta_lambda::EtaLambda;
 pub use extrapolation::Extrapolation;
 pub use gini_passage::{GiniPassage, TimeAxis};
 pub use hparams::HparamsOnly;
-pub(crate) use landmark::{Answer, landmarks};
+pub(crate) use landmark::{Answer, answer, landmarks};
 pub use mirror::mirror_accuracy;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;

@@ -61,8 +61,7 @@ fn gather<'a>(entries: &'a [LedgerEntry], subject: &Subject<'_>) -> (Vec<Tried<'
     };
     let mut seen = BTreeSet::new();
     let (mut valid, mut n_left_out) = (Vec::new(), 0);
-    let mine = |d: &DesignProblem| d.theory == subject.theory && d.property == subject.property;
-    for (seq, problem) in problems(entries).filter(|(_, d)| mine(d)) {
+    for (seq, problem) in problems(entries).filter(|(_, d)| subject.poses(d)) {
         match outcome(&problem.id, seq) {
             Some((true, o)) if seen.insert(&problem.id) && o.recipe.len() >= SEEDS => {
                 valid.push((problem, o));

@@ -121,10 +121,9 @@ pub struct Scorecard {
 
 /// Every (theory, property) with a forecast or a design problem in the ledger, in order of name.
 pub fn subjects(entries: &[LedgerEntry]) -> Vec<(String, String)> {
-    let claims =
-        records::forecasts(entries).map(|(_, f)| (f.theory.name.clone(), f.property.clone()));
-    let designs = design::problems(entries).map(|(_, d)| (d.theory.clone(), d.property.clone()));
-    let mut all: Vec<(String, String)> = claims.chain(designs).collect();
+    let subjects = entries.iter().filter_map(|e| e.body.subject());
+    let mut all: Vec<(String, String)> =
+        subjects.map(|(_, t, p)| (t.to_owned(), p.to_owned())).collect();
     all.sort();
     all.dedup();
     all
@@ -145,11 +144,11 @@ pub fn scorecard(
 ) -> Result<Scorecard, ScorecardError> {
     ontogeny_core::verify_chain(entries).map_err(ScorecardError::BrokenChain)?;
     let subject = records::Subject { theory, property };
-    let designs = design::problems(entries).map(|(_, d)| d);
+    let posed = design::problems(entries).map(|(_, d)| d).filter(|d| subject.poses(d));
     let version = records::forecasts(entries)
         .filter(|(_, f)| subject.is(f))
         .map(|(_, f)| f.theory.version)
-        .chain(designs.filter(|d| d.theory == theory && d.property == property).map(|d| d.version))
+        .chain(posed.map(|d| d.version))
         .max()
         .ok_or_else(|| ScorecardError::NoForecast {
             theory: theory.into(),

@@ -3,7 +3,9 @@
 use super::{Alternative, Provenance};
 use crate::distribution::Support;
 use crate::scores::{PitRange, Refusal, pit, refusal, score_predictive, support_of};
-use ontogeny_core::{Forecast, LedgerBody, LedgerEntry, Observed, Outcome, RunId, Target};
+use ontogeny_core::{
+    DesignProblem, Forecast, LedgerBody, LedgerEntry, Observed, Outcome, RunId, Target,
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +19,10 @@ pub(crate) struct Subject<'a> {
 impl Subject<'_> {
     pub(crate) fn is(&self, f: &Forecast) -> bool {
         f.theory.name == self.theory && f.property == self.property
+    }
+
+    pub(crate) fn poses(&self, d: &DesignProblem) -> bool {
+        d.theory == self.theory && d.property == self.property
     }
 }
 

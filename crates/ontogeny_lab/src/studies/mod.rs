@@ -6,9 +6,7 @@ mod grokking;
 mod skills;
 
 use crate::{Conductor, LabError, RunPlan, RunRecord, StopRule};
-use ontogeny_core::{
-    Block, Findings, LedgerBody, RunId, Seeds, StudyId, Table, ThresholdRule, nearest,
-};
+use ontogeny_core::{Block, Findings, RunId, Seeds, StudyId, Table, ThresholdRule, nearest};
 use ontogeny_train::RunConfig;
 use serde::{Deserialize, Serialize};
 
@@ -62,13 +60,8 @@ pub struct StudyContext<'a> {
 impl StudyContext<'_> {
     /// The name of a run of this study; `parts` are joined by dots.
     pub(crate) fn run_id(&self, parts: &str) -> RunId {
-        let name = format!("{}.{parts}", self.id);
-        let safe: String = name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' })
-            .collect();
-        // Studies keep their names short; a name cut at 120 characters would still be legal.
-        RunId::new(&safe[..safe.len().min(120)])
+        // The name begins with that of the study, which is no dot and not empty.
+        RunId::made_of(&format!("{}.{parts}", self.id))
             .unwrap_or_else(|| unreachable!("made of legal characters"))
     }
 }
@@ -201,15 +194,9 @@ pub(crate) fn scorecard_blocks(ctx: &StudyContext<'_>) -> Result<Vec<Block>, Lab
     let entries = ctx.conductor.ledger.entries()?;
     let mine = format!("{}/", ctx.id);
     let sealed = |theory: &str, property: &str| {
-        entries.iter().any(|e| match &e.body {
-            LedgerBody::Forecast(f) => {
-                f.id.starts_with(&mine) && f.theory.name == theory && f.property == property
-            }
-            LedgerBody::Design(d) => {
-                d.id.starts_with(&mine) && d.theory == theory && d.property == property
-            }
-            _ => false,
-        })
+        let is_it =
+            |(id, t, p): (&str, &str, &str)| id.starts_with(&mine) && t == theory && p == property;
+        entries.iter().filter_map(|e| e.body.subject()).any(is_it)
     };
     let cards = crate::scorecards(ctx.conductor.store, &entries, sealed)?;
     let text: Vec<String> = cards.iter().map(ToString::to_string).collect();
