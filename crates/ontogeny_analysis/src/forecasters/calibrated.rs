@@ -78,20 +78,33 @@ pub struct LeftOut {
 /// without one run leaves that run without a forecast.
 pub fn leave_one_out(theory: &dyn Theory, runs: &[TrainingRun], query: &Query) -> Vec<LeftOut> {
     let mut others = runs.to_vec();
-    landmarks(runs, query)
-        .iter()
-        .map(|m| {
-            let at = others.iter().position(|r| r.run == m.run.run);
-            let held = at.map(|i| (i, others.remove(i)));
-            let fitted = theory.fit(&others, query).ok();
-            if let Some((i, run)) = held {
-                others.insert(i, run);
-            }
-            let predictive = fitted.and_then(|f| f.predict(&m.prefix, &m.run.features));
-            let score = predictive.as_ref().and_then(|p| score(p, m, &query.target));
-            LeftOut { run: m.run.run.clone(), cell: m.run.cell.clone(), predictive, score }
-        })
-        .collect()
+    let mut out = Vec::new();
+    for i in 0..runs.len() {
+        let held = others.remove(i);
+        out.extend(forecast_held(theory, &others, std::slice::from_ref(&held), query));
+        others.insert(i, held);
+    }
+    out
+}
+
+/// Forecasts the usable runs of `held` from one fit on `others`.
+fn forecast_held(
+    theory: &dyn Theory,
+    others: &[TrainingRun],
+    held: &[TrainingRun],
+    query: &Query,
+) -> Vec<LeftOut> {
+    let marks = landmarks(held, query);
+    if marks.is_empty() {
+        return Vec::new();
+    }
+    let fitted = theory.fit(others, query).ok();
+    let forecast = |m: &Landmark<'_>| {
+        let predictive = fitted.as_ref().and_then(|f| f.predict(&m.prefix, &m.run.features));
+        let score = predictive.as_ref().and_then(|p| score(p, m, &query.target));
+        LeftOut { run: m.run.run.clone(), cell: m.run.cell.clone(), predictive, score }
+    };
+    marks.iter().map(forecast).collect()
 }
 
 /// Parts into which cells are dealt where they are left out.
@@ -110,17 +123,7 @@ pub fn leave_cell_out(theory: &dyn Theory, runs: &[TrainingRun], query: &Query) 
     for left in 0..FOLDS.min(cells.len()) {
         let (held, others): (Vec<TrainingRun>, Vec<TrainingRun>) =
             runs.iter().cloned().partition(|r| fold(r) == left);
-        let fitted = theory.fit(&others, query).ok();
-        for m in landmarks(&held, query) {
-            let predictive = fitted.as_ref().and_then(|f| f.predict(&m.prefix, &m.run.features));
-            let score = predictive.as_ref().and_then(|p| score(p, &m, &query.target));
-            out.push(LeftOut {
-                run: m.run.run.clone(),
-                cell: m.run.cell.clone(),
-                predictive,
-                score,
-            });
-        }
+        out.extend(forecast_held(theory, &others, &held, query));
     }
     out
 }

@@ -15,11 +15,11 @@ use crate::{LabError, RunRecord, Unobserved};
 use ontogeny_analysis::stats::SlopeFit;
 use ontogeny_core::random::Philox;
 use ontogeny_core::{DesignOutcome, DesignProblem};
+use ontogeny_train::tasks::sparse_parity::Mixture;
 use std::collections::BTreeMap;
 
 /// The theory whose law is turned around: one slope for all skills and runs.
 const DESIGNER: &str = "skill-pooled-slope";
-use ontogeny_train::tasks::sparse_parity::Mixture;
 
 /// One problem with what became of it.
 pub(super) struct Problem {

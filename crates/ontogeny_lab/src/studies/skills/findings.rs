@@ -69,7 +69,7 @@ fn headline(
             law.slope,
             law.interval.0,
             law.interval.1,
-            Evidence::reference(e.fit).len()
+            e.zipf_fit.len()
         ));
     }
     if let Some((l, (name, s, lo, hi))) = best(times) {
@@ -152,8 +152,7 @@ fn invariance(e: &Evidence<'_>) -> Option<Invariance> {
     let config = e.sizes.zipf();
     let p = rates(&config);
     let even: Vec<f64> = e.design.uniform.iter().filter_map(|r| of_run(r, &|_| mean)).collect();
-    let own: Vec<f64> = Evidence::reference(e.fit)
-        .iter()
+    let own: Vec<f64> = (e.zipf_fit.iter())
         .filter_map(|r| of_run(r, &|k| law.intercept + law.slope * p[k - 1].ln()))
         .collect();
     let (m, se) = mean_and_error(&even)?;
@@ -169,15 +168,14 @@ fn gain(e: &Evidence<'_>) -> Option<f64> {
             .map(|k| r.time(&event(k)).map_or(missing, |t| t.0 as f64))
             .fold(0.0, f64::max)
     };
-    let zipf =
-        median(Evidence::reference(e.test).iter().map(|r| last(r, r.manifest.step.0 as f64)));
+    let zipf = median(e.zipf_test.iter().map(|r| last(r, r.manifest.step.0 as f64)));
     let even = median(e.design.uniform.iter().map(|r| last(r, f64::INFINITY)));
     even.is_finite().then(|| zipf / even)
 }
 
 fn observe(e: &Evidence<'_>) -> Vec<Block> {
-    let (fit, test) = (Evidence::reference(e.fit), Evidence::reference(e.test));
-    let runs: Vec<&RunRecord> = fit.iter().chain(&test).collect();
+    let (fit, test) = (e.zipf_fit, e.zipf_test);
+    let runs: Vec<&RunRecord> = fit.iter().chain(test).collect();
     let (loss, band) = spread(&runs, "mixture.loss", "all runs");
     let mut total = panel("loss, nats", true, vec![loss], Vec::new());
     total.bands = vec![band];
@@ -194,7 +192,7 @@ fn observe(e: &Evidence<'_>) -> Vec<Block> {
     let mut groups: Vec<Line> = Vec::new();
     let config = e.sizes.zipf();
     let p = rates(&config);
-    for (name, records) in [("fit", &fit), ("test", &test)] {
+    for (name, records) in [("fit", fit), ("test", test)] {
         let points = records.iter().flat_map(|r| {
             (1..=n)
                 .filter_map(|k| Some((p[k - 1], r.time(&event(k))?.0 as f64)))
@@ -349,7 +347,7 @@ fn design(e: &Evidence<'_>) -> Table {
 }
 
 fn checks(e: &Evidence<'_>, times: &[scoreboard::Line]) -> Vec<[String; 3]> {
-    let points = skill_times(&e.sizes, &Evidence::reference(e.test));
+    let points = skill_times(&e.sizes, e.zipf_test);
     let (x, y): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
     let slope = ols(&x, &y, 0.95).map(|l| l.slope);
     let order = spearman(&x, &y).map(f64::abs);

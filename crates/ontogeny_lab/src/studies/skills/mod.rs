@@ -43,6 +43,9 @@ struct Evidence<'a> {
     test: &'a [RunRecord],
     /// Runs of a cell that nothing was fitted on.
     transport: &'a [RunRecord],
+    /// Those of the reference cell among the fit and the test runs.
+    zipf_fit: &'a [RunRecord],
+    zipf_test: &'a [RunRecord],
     questions: &'a [Question],
     law: Option<SlopeFit>,
     residual_sd: f64,
@@ -50,12 +53,10 @@ struct Evidence<'a> {
     design: &'a design::Outcome,
 }
 
-impl Evidence<'_> {
-    /// Runs of the reference cell among these.
-    fn reference(runs: &[RunRecord]) -> Vec<RunRecord> {
-        let cell = REFERENCE.name();
-        runs.iter().filter(|r| r.manifest.cell == cell).cloned().collect()
-    }
+/// Runs of the reference cell among these.
+fn reference(runs: &[RunRecord]) -> Vec<RunRecord> {
+    let cell = REFERENCE.name();
+    runs.iter().filter(|r| r.manifest.cell == cell).cloned().collect()
 }
 
 fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
@@ -86,7 +87,7 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     let transport =
         conductor.conduct_all("transport, forecasts sealed", &carried, threads, &sealer)?;
     // The law, the forks and the designs are those of one mixture at one learning rate.
-    let (zipf_fit, zipf_test) = (Evidence::reference(&fit), Evidence::reference(&test));
+    let (zipf_fit, zipf_test) = (reference(&fit), reference(&test));
     let (law, residual_sd) = zipf_law(&sizes, &zipf_fit);
     let forks = forks::run(ctx, &sizes, &zipf_test, &questions, &before)?;
     let design = design::run(ctx, &sizes, (law, residual_sd), (&zipf_fit, &zipf_test), &before)?;
@@ -95,6 +96,8 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
         fit: &fit,
         test: &test,
         transport: &transport,
+        zipf_fit: &zipf_fit,
+        zipf_test: &zipf_test,
         questions: &questions,
         law,
         residual_sd,
