@@ -93,6 +93,7 @@ fn of_lab(error: &LabError) -> Option<Exit> {
         LabError::UnknownStudy { .. }
         | LabError::RunDiffers { .. }
         | LabError::NoSuchStep { .. }
+        | LabError::NotAsked { .. }
         | LabError::NoCheckpoint { .. } => Some(Exit::Usage),
         LabError::ControlDiffers { .. } | LabError::Config { .. } => Some(Exit::Data),
         // The others say where; their source says what.

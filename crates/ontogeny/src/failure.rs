@@ -106,7 +106,8 @@ fn sentence(error: &(dyn Error + 'static)) -> Option<String> {
             | LabError::Train { .. }
             | LabError::Configure { .. }
             | LabError::Probe { .. }
-            | LabError::Engine { .. } => true,
+            | LabError::Engine { .. }
+            | LabError::NotAsked { .. } => true,
             _ => false,
         }
     } else if let Some(e) = error.downcast_ref::<TrainError>() {

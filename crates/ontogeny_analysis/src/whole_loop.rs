@@ -3,8 +3,8 @@
 use crate::detectors::{detect, variants};
 use crate::forecasters::worlds::{HORIZON, Signals, question, runs};
 use crate::forecasters::{
-    BASELINES, CalibrationOptions, Fitted, calibrate, find, fit_baselines, rivals, stand_beside,
-    standard,
+    BASELINES, CalibrationOptions, Exchanged, Fitted, calibrate, find, fit_baselines, rivals,
+    stand_beside, standard,
 };
 use crate::scorecard::{Alternative, Provenance, RunInfo, scorecard};
 use crate::scores::judge;
@@ -27,7 +27,7 @@ fn a_sealed_forecast_becomes_a_line_on_a_scorecard() {
     let (beside, _) = fit_baselines(&fit_on, &query);
     let theory = (find("mirror-accuracy").unwrap().build)();
     let options = CalibrationOptions::default();
-    let rivals = rivals(BASELINES, &fit_on, &query);
+    let rivals = rivals(BASELINES, &fit_on, &query, Exchanged::Run);
     let fitted = calibrate(theory.as_ref(), &rivals, &fit_on, &query, options).unwrap();
 
     let mut entries: Vec<LedgerEntry> = Vec::new();

@@ -61,6 +61,36 @@ pub struct ThresholdRule {
     pub persistence: usize,
 }
 
+impl ThresholdRule {
+    /// Reads `SERIES>=LEVEL` or `SERIES<=LEVEL`, optionally followed by ` for N` readings (3 if absent). The event is
+    /// called what is read, without spaces around the comparison, so that its name says how it is found.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (rule, persistence) = match text.rsplit_once(" for ") {
+            Some((rule, n)) => (rule, n.trim().parse().ok().filter(|n| *n > 0)?),
+            None => (text, PERSISTENCE),
+        };
+        let (series, level, direction) = match rule.rsplit_once(">=") {
+            Some((s, l)) => (s, l, Direction::Rising),
+            None => rule.rsplit_once("<=").map(|(s, l)| (s, l, Direction::Falling))?,
+        };
+        let series = series.trim();
+        let level = level.trim().parse::<f64>().ok().filter(|l| l.is_finite())?;
+        let sign = if direction == Direction::Rising { ">=" } else { "<=" };
+        let held =
+            if persistence == PERSISTENCE { String::new() } else { format!(" for {persistence}") };
+        (!series.is_empty()).then(|| Self {
+            event: format!("{series}{sign}{level}{held}"),
+            series: series.to_owned(),
+            direction,
+            level,
+            persistence,
+        })
+    }
+}
+
+/// Readings at which a level must hold, counting the first, unless something else is said.
+const PERSISTENCE: usize = 3;
+
 /// A detected change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
@@ -79,4 +109,21 @@ pub struct Event {
     pub detector: String,
     /// The value that convinced the detector (at the first step of the event, or the last one looked at).
     pub evidence: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_parsed_event_says_how_it_is_found() {
+        let rule = ThresholdRule::parse("test/acc >= 0.95").unwrap();
+        assert_eq!((rule.event.as_str(), rule.persistence), ("test/acc>=0.95", 3));
+        let rule = ThresholdRule::parse("loss<=1e-2 for 5").unwrap();
+        assert_eq!((rule.event.as_str(), rule.level), ("loss<=0.01 for 5", 0.01));
+        assert_eq!(ThresholdRule::parse(&rule.event), Some(rule));
+        for bad in ["loss", "loss<=", ">=1", "loss>=x", "loss>=1 for 0", "loss>=inf", ""] {
+            assert_eq!(ThresholdRule::parse(bad), None, "{bad}");
+        }
+    }
 }

@@ -16,7 +16,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Copies from `series` every point with `step <= cutoff` and hashes what it copied.
+    /// Copies from `series` every point with `step <= cutoff` and hashes what it copied. A series that begins
+    /// later is not there: that it will come is not known yet.
     pub fn cut<'a>(run: RunId, cutoff: Step, series: impl IntoIterator<Item = &'a Series>) -> Self {
         let series: BTreeMap<String, Series> = series
             .into_iter()
@@ -30,6 +31,7 @@ impl Prefix {
                     },
                 )
             })
+            .filter(|(_, s)| !s.points.is_empty())
             .collect();
         let hash = hash_of(&run, cutoff, &series);
         Self { run, cutoff, series, hash }
@@ -108,5 +110,15 @@ mod tests {
         assert_eq!(a.hash(), cut(&[(0, 3.0), (10, 2.0), (20, 9.0)], 10).hash());
         assert_ne!(a.hash(), cut(&[(0, 3.0), (10, 2.1), (20, 1.0)], 10).hash());
         assert_ne!(a.hash(), cut(&[(0, 3.0), (10, 2.0), (20, 1.0)], 11).hash());
+    }
+
+    #[test]
+    fn law_4_no_peeking_a_series_that_begins_later_is_not_known_of() {
+        let early = Series::from_pairs("loss", "nats", [(0, 3.0), (10, 2.0)]);
+        let late = Series::from_pairs("eval.loss", "nats", [(50, 2.5)]);
+        let run = RunId::new("r").unwrap();
+        let before = Prefix::cut(run.clone(), Step(10), [&early]);
+        let again = Prefix::cut(run, Step(10), [&early, &late]);
+        assert_eq!((before.hash(), again.names().count()), (again.hash(), 1));
     }
 }

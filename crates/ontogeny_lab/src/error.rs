@@ -47,6 +47,13 @@ pub enum LabError {
         #[source]
         source: ontogeny_train::TrainError,
     },
+    /// A forecaster that cannot answer what it is asked.
+    #[error("forecast run {run}")]
+    NotAsked {
+        run: RunId,
+        #[source]
+        source: ontogeny_analysis::forecasters::NotFitted,
+    },
     /// A scorecard that cannot be computed.
     #[error("compute a scorecard")]
     Scorecard {

@@ -9,6 +9,7 @@ mod conductor;
 mod designing;
 mod draw;
 mod error;
+mod forecasting;
 mod fork;
 mod grid;
 pub mod interventions;
@@ -24,6 +25,9 @@ mod watch;
 
 pub use conductor::{Conductor, Live, Observer, Unobserved, versions};
 pub use error::LabError;
+pub use forecasting::{
+    Answered, Asked, LEAST_OTHERS, Settled, forecast, has_reached, observed, settle,
+};
 pub use fork::{config_of, state_at};
 pub use plan::{ForkPlan, RunPlan, StopRule};
 pub use provenance::{provenance, scorecards};

@@ -58,11 +58,12 @@ impl Question {
         runs: &[TrainingRun],
     ) -> Self {
         let (baselines, mut missing) = fit_baselines(runs, &query);
-        let against = rivals(BASELINES, runs, &query);
+        let options = CalibrationOptions::default();
+        let against = rivals(BASELINES, runs, &query, options.by);
         let (mut fitted, mut verdicts) = (Vec::<NamedFitted>::new(), Vec::new());
         for theory in theories {
             let name = theory.spec().name.to_owned();
-            match calibrate(&**theory, &against, runs, &query, CalibrationOptions::default()) {
+            match calibrate(&**theory, &against, runs, &query, options) {
                 Ok(f) => {
                     verdicts.push((name.clone(), f.verdict().clone()));
                     fitted.push((name, Box::new(f)));

@@ -3,6 +3,7 @@
 mod backtest;
 mod compare;
 mod export;
+mod forecast;
 mod fork;
 mod import;
 mod interventions;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Series(series::Args),
     Import(import::Args),
     Export(export::Args),
+    Forecast(forecast::Args),
     Fork(fork::Args),
     Compare(compare::Args),
     Ledger(ledger::Args),
@@ -53,6 +55,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Series(args) => series::run(args, &face, out),
         Command::Import(args) => import::run(args, &face, out),
         Command::Export(args) => export::run(args, &face, out),
+        Command::Forecast(args) => forecast::run(args, &face, out),
         Command::Fork(args) => fork::run(args, &face, out),
         Command::Compare(args) => compare::run(args, &face, out),
         Command::Ledger(args) => ledger::run(args, &face, out),

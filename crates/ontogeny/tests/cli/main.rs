@@ -4,6 +4,7 @@
 
 mod backtest;
 mod damage;
+mod forecasting;
 mod forks;
 mod help;
 mod importing;

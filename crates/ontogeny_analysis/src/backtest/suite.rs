@@ -1,5 +1,6 @@
 //! Runs that others trained, as a backtest sees them.
 
+use crate::forecasters::features::{numbers, squeeze};
 use ontogeny_core::{RunId, Series};
 use std::collections::BTreeMap;
 
@@ -40,27 +41,5 @@ impl SuiteRun {
             }
         }
         out
-    }
-}
-
-/// Hyper-parameters of any size on one axis: near 0 as they are, beyond in proportion to their logarithm.
-fn squeeze(v: f64) -> f64 {
-    (v / 1e-5).asinh()
-}
-
-fn numbers(json: &serde_json::Value, name: &str, out: &mut BTreeMap<String, f64>) {
-    match json {
-        serde_json::Value::Number(n) => {
-            out.extend(n.as_f64().map(|v| (name.to_owned(), squeeze(v))));
-        }
-        serde_json::Value::Bool(b) => {
-            out.insert(name.to_owned(), f64::from(u8::from(*b)));
-        }
-        serde_json::Value::Object(fields) => {
-            for (k, v) in fields {
-                numbers(v, &format!("{name}.{k}"), out);
-            }
-        }
-        _ => {}
     }
 }

@@ -28,6 +28,8 @@ pub struct Auto;
 #[derive(Debug)]
 struct Chosen {
     inner: Box<dyn Fitted>,
+    name: &'static str,
+    n_tried: usize,
 }
 
 impl Theory for Auto {
@@ -37,7 +39,7 @@ impl Theory for Auto {
 
     fn fit(&self, runs: &[TrainingRun], query: &Query) -> Result<Box<dyn Fitted>, NotFitted> {
         let mut best: Option<(f64, Box<dyn Theory>)> = None;
-        let mut most = 0;
+        let (mut most, mut n_tried) = (0, 0);
         for entry in BASELINES.iter().chain(THEORIES) {
             // Theories of skills and of grokking are about single events; here every run must be answered.
             if entry.spec.name == SPEC.name {
@@ -46,6 +48,7 @@ impl Theory for Auto {
             let theory = (entry.build)();
             let tried = leave_cell_out(&*theory, runs, query);
             let scores: Vec<f64> = tried.iter().filter_map(|l| l.score).collect();
+            n_tried += usize::from(!scores.is_empty());
             // Who answers fewer runs than the others cannot be compared with them.
             if scores.len() < most || scores.is_empty() {
                 continue;
@@ -58,7 +61,8 @@ impl Theory for Auto {
         }
         let none = NotFitted::TooFewRuns { theory: SPEC.name, needed: 2, found: runs.len() };
         let (_, theory) = best.ok_or(none)?;
-        Ok(Box::new(Chosen { inner: theory.fit(runs, query)? }))
+        let name = theory.spec().name;
+        Ok(Box::new(Chosen { inner: theory.fit(runs, query)?, name, n_tried }))
     }
 }
 
@@ -82,6 +86,14 @@ impl Fitted for Chosen {
     fn theory_ref(&self) -> TheoryRef {
         let inner = self.inner.theory_ref();
         TheoryRef { name: SPEC.name.into(), n_params: inner.n_params + SPEC.n_params, ..inner }
+    }
+
+    fn remark(&self) -> Option<String> {
+        Some(format!("chose {} among {} that answer", self.name, self.n_tried))
+    }
+
+    fn speaker(&self) -> Option<String> {
+        Some(self.name.to_owned())
     }
 
     fn reason(&self) -> Option<String> {

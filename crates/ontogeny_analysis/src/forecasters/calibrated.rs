@@ -27,11 +27,22 @@ pub struct CalibrationOptions {
     pub coverage: f64,
     /// One-sided confidence at which the gain over the best baseline must be above 0.
     pub confidence: f64,
+    /// What is left out.
+    pub by: Exchanged,
+}
+
+/// What is left out when fit runs are forecast, because it is what the run to be forecast is exchangeable with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchanged {
+    /// One run at a time, though others of its cell stay: the run to come is of a known cell.
+    Run,
+    /// A tenth of the cells at a time: the run to come is of a new cell, or there are many runs.
+    Cell,
 }
 
 impl Default for CalibrationOptions {
     fn default() -> Self {
-        Self { min_runs: 8, coverage: 0.8, confidence: 0.95 }
+        Self { min_runs: 8, coverage: 0.8, confidence: 0.95, by: Exchanged::Run }
     }
 }
 
@@ -131,12 +142,29 @@ pub fn leave_cell_out(theory: &dyn Theory, runs: &[TrainingRun], query: &Query) 
 /// A baseline by name with its left-out forecasts.
 pub type Rival = (String, Vec<LeftOut>);
 
-/// [`leave_one_out`] for a list of baselines: made once, they judge every theory asked the same question.
-pub fn rivals(baselines: &[TheoryEntry], runs: &[TrainingRun], query: &Query) -> Vec<Rival> {
+/// Left-out forecasts of a list of baselines: made once, they judge every theory asked the same question.
+pub fn rivals(
+    baselines: &[TheoryEntry],
+    runs: &[TrainingRun],
+    query: &Query,
+    by: Exchanged,
+) -> Vec<Rival> {
     baselines
         .iter()
-        .map(|b| (b.spec.name.to_owned(), leave_one_out((b.build)().as_ref(), runs, query)))
+        .map(|b| (b.spec.name.to_owned(), left_out((b.build)().as_ref(), runs, query, by)))
         .collect()
+}
+
+fn left_out(
+    theory: &dyn Theory,
+    runs: &[TrainingRun],
+    query: &Query,
+    by: Exchanged,
+) -> Vec<LeftOut> {
+    match by {
+        Exchanged::Run => leave_one_out(theory, runs, query),
+        Exchanged::Cell => leave_cell_out(theory, runs, query),
+    }
 }
 
 fn score(p: &Predictive, m: &Landmark, target: &Target) -> Option<f64> {
@@ -178,7 +206,8 @@ impl Calibrated {
     }
 }
 
-/// Fits `theory` on all runs, calibrates it by leaving each out once, and judges it against [`rivals`].
+/// Fits `theory` on all runs, calibrates it by leaving each out once, and judges it against [`rivals`], which must
+/// have left out the same ([`CalibrationOptions::by`]).
 ///
 /// # Errors
 /// What [`Theory::fit`] says of the fit on all runs.
@@ -190,11 +219,11 @@ pub fn calibrate(
     options: CalibrationOptions,
 ) -> Result<Calibrated, NotFitted> {
     let inner = theory.fit(runs, query)?;
-    let own = leave_one_out(theory, runs, query);
+    let own = left_out(theory, runs, query, options.by);
     let (mut factor, mut verdict) = (1.0, Verdict::Unjudged { n_runs: own.len() });
     if own.len() >= options.min_runs {
         factor = width_factor(&own, runs, query, options.coverage).unwrap_or(1.0);
-        verdict = judge_gain(&own, rivals, options.confidence);
+        verdict = judge_gain(&own, rivals, options);
     }
     let own_fit = own_fit(&*inner, runs, query);
     Ok(Calibrated { inner, query: query.clone(), factor, verdict, own_fit })
@@ -248,7 +277,12 @@ fn width_factor(own: &[LeftOut], runs: &[TrainingRun], query: &Query, q: f64) ->
     (n >= 4 && rank <= n).then(|| ratios[rank - 1].clamp(0.5, 4.0))
 }
 
-fn judge_gain(own: &[LeftOut], rivals: &[Rival], confidence: f64) -> Verdict {
+fn judge_gain(own: &[LeftOut], rivals: &[Rival], options: CalibrationOptions) -> Verdict {
+    let confidence = options.confidence;
+    let how = match options.by {
+        Exchanged::Run => "one by one",
+        Exchanged::Cell => "a tenth at a time",
+    };
     let total = own.len();
     let best = rivals
         .iter()
@@ -277,7 +311,7 @@ fn judge_gain(own: &[LeftOut], rivals: &[Rival], confidence: f64) -> Verdict {
         Verdict::Predictable { skill, against: against.clone(), n_runs: total }
     } else {
         let reason = format!(
-            "left out one by one, {total} fit runs show no gain over {against} (skill {skill:+.2}, \
+            "left out {how}, {total} fit runs show no gain over {against} (skill {skill:+.2}, \
              lower bound {:+.2} at {:.0} %)",
             if base > 0.0 { lower / base } else { 0.0 },
             100.0 * confidence
@@ -310,6 +344,14 @@ impl Fitted for Calibrated {
             own_fit: self.own_fit,
             ..inner
         }
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.inner.remark()
+    }
+
+    fn speaker(&self) -> Option<String> {
+        self.inner.speaker()
     }
 
     fn reason(&self) -> Option<String> {

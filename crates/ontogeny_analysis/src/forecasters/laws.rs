@@ -2,8 +2,9 @@
 
 use super::worlds::{HORIZON, Signals, question, run, runs};
 use super::{
-    BASELINES, CalibrationOptions, Cutoff, CutoffRule, Fitted, NotFitted, Query, THEORIES, Theory,
-    TheorySpec, TrainingRun, Verdict, calibrate, find, fit_baselines, leave_one_out, rivals,
+    BASELINES, CalibrationOptions, Cutoff, CutoffRule, Exchanged, Fitted, NotFitted, Query,
+    THEORIES, Theory, TheorySpec, TrainingRun, Verdict, calibrate, find, fit_baselines,
+    leave_one_out, rivals,
 };
 use crate::distribution::{Cdf, Support, median, rescale};
 use crate::effects::predicted_effect;
@@ -243,7 +244,7 @@ fn law_7_not_predictable_is_the_answer_to_noise() {
     let (mut fooled, mut asked) = (0, 0);
     for world in 0..25 {
         let fit_on = runs(10_000 + 100 * world, 15, Signals::RandomWalk);
-        let beside = rivals(BASELINES, &fit_on, &q);
+        let beside = rivals(BASELINES, &fit_on, &q, Exchanged::Run);
         for name in names {
             let theory = (find(name).unwrap().build)();
             let Ok(c) =
@@ -266,7 +267,7 @@ fn calibration_speaks_when_there_is_something_to_say() {
     let fit_on = runs(100, 24, Signals::Informative);
     let q = question();
     let theory = (find("mirror-accuracy").unwrap().build)();
-    let beside = rivals(BASELINES, &fit_on, &q);
+    let beside = rivals(BASELINES, &fit_on, &q, Exchanged::Run);
     let ask = |runs: &[super::TrainingRun]| {
         calibrate(theory.as_ref(), &beside, runs, &q, CalibrationOptions::default()).unwrap()
     };

@@ -20,6 +20,7 @@ mod delay;
 mod delta;
 mod eta_lambda;
 mod extrapolation;
+pub mod features;
 mod gini_passage;
 mod hparams;
 mod landmark;
@@ -45,7 +46,7 @@ use std::fmt::Debug;
 
 pub use auto::Auto;
 pub use calibrated::{
-    Calibrated, CalibrationOptions, LeftOut, Rival, Verdict, calibrate, leave_cell_out,
+    Calibrated, CalibrationOptions, Exchanged, LeftOut, Rival, Verdict, calibrate, leave_cell_out,
     leave_one_out, rivals,
 };
 pub use climatology::Climatology;
@@ -204,6 +205,16 @@ pub trait Fitted: Send + Sync + Debug {
     /// can judge it. The same as [`Fitted::predict`] unless a verdict silenced it.
     fn conjecture(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
         self.predict(prefix, features)
+    }
+
+    /// What a reader should know of the fit beyond its name, e.g. who was chosen.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
+    /// Name of the forecaster that speaks through this one, if it is another's.
+    fn speaker(&self) -> Option<String> {
+        None
     }
 
     /// Why it answers "not predictable" to everything, if it does.

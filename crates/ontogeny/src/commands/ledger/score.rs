@@ -1,19 +1,23 @@
 //! `ontogeny ledger score`: judges every forecast that has an outcome again, from what the store holds.
 
 use super::{Filter, forecasts};
-use crate::face::{Face, write_json};
-use crate::text::{Table, number};
+use crate::commands::forecast::happened;
+use crate::face::{CLOCK, Face, write_json};
+use crate::text::{Table, count, number};
 use ontogeny_analysis::scorecard::REQUIRED_BASELINES;
 use ontogeny_analysis::scores::judge;
 use ontogeny_core::{Forecast, LedgerBody, LedgerEntry, Outcome, Score, Target};
+use ontogeny_lab::settle;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-/// Score the forecasts again from the stored runs, per theory, beside all baselines
+/// Enter what has happened to sealed forecasts, and score all of them again, beside all baselines
 ///
-/// The prefix of every run is cut and hashed again, so a forecast that read beyond its cutoff is refused.
-/// Scores are means over the same forecasts for theory and baselines; lower is better. Nothing is written.
+/// Forecasts of `ontogeny forecast --seal` whose runs have got where they were asked about get their outcome and
+/// their score in the ledger; studies enter their own. Then every forecast with an outcome is scored again from the
+/// stored runs: the prefix is cut and hashed again, so one that read beyond its cutoff is refused. Scores are means
+/// over the same forecasts for theory and baselines; lower is better.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  ontogeny ledger score\n  ontogeny ledger score --study skills-smoke-s0"
@@ -25,6 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
     let store = face.store()?;
+    let settled = settle(&store, &CLOCK, |f| args.filter.keeps(&f.id, Some(&f.run)))?;
     let entries = store.ledger().entries()?;
     let claims = forecasts(&entries);
     let recorded = scores(&entries);
@@ -52,10 +57,32 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         let groups: Vec<Value> = groups.iter().map(|(k, g)| g.to_json(k)).collect();
         return Ok(write_json(
             out,
-            &json!({ "scores": groups, "n_without_outcome": n_open, "differ_from_recorded": changed }),
+            &json!({
+                "scores": groups, "n_without_outcome": n_open, "differ_from_recorded": changed,
+                "entered": settled.scores.iter().map(|s| &s.forecast).collect::<Vec<_>>(),
+                "waiting": settled.waiting.iter().map(|(id, at, goal)| json!({
+                    "forecast": id, "run_at": at, "until": goal,
+                })).collect::<Vec<_>>(),
+            }),
         )?);
     }
+    for score in &settled.scores {
+        let outcome = outcomes(&entries).find(|o| o.forecast == score.forecast);
+        let target = claims.get(score.forecast.as_str()).map(|f| &f.target);
+        if let Some((o, target)) = outcome.zip(target) {
+            writeln!(out, "{}: {}", score.forecast, happened(target, o.observed))?;
+        }
+    }
+    if !settled.scores.is_empty() {
+        writeln!(out, "{} entered\n", count(settled.scores.len(), "outcome"))?;
+    }
     write(&groups, out)?;
+    for (id, at, goal) in &settled.waiting {
+        match at {
+            Some(at) => writeln!(out, "\nwaiting: {id}: its run stands at step {at} of {goal}")?,
+            None => writeln!(out, "\nwaiting: {id}: its run is not in the store")?,
+        }
+    }
     if n_open > 0 {
         writeln!(out, "\n{n_open} without an outcome yet")?;
     }
