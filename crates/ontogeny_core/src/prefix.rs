@@ -12,6 +12,7 @@ pub struct Prefix {
     run: RunId,
     cutoff: Step,
     series: BTreeMap<String, Series>,
+    plans: BTreeMap<String, Series>,
     hash: String,
 }
 
@@ -34,7 +35,25 @@ impl Prefix {
             .filter(|(_, s)| !s.points.is_empty())
             .collect();
         let hash = hash_of(&run, cutoff, &series);
-        Self { run, cutoff, series, hash }
+        Self { run, cutoff, series, plans: BTreeMap::new(), hash }
+    }
+
+    /// Adds what was decided before training, such as the learning rate of every step: known to its end at any
+    /// cutoff. It counts in the hash.
+    #[must_use]
+    pub fn with_plans<'a>(mut self, plans: impl IntoIterator<Item = &'a Series>) -> Self {
+        self.plans.extend(plans.into_iter().map(|s| (s.name.clone(), s.clone())));
+        if !self.plans.is_empty() {
+            let planned = hash_of(&self.run, Step(u64::MAX), &self.plans);
+            self.hash =
+                blake3::hash(format!("{}{planned}", self.hash).as_bytes()).to_hex().to_string();
+        }
+        self
+    }
+
+    /// A series that was decided before training, whole.
+    pub fn plan(&self, name: &str) -> Option<&Series> {
+        self.plans.get(name)
     }
 
     /// The run the prefix was cut from.
@@ -110,6 +129,17 @@ mod tests {
         assert_eq!(a.hash(), cut(&[(0, 3.0), (10, 2.0), (20, 9.0)], 10).hash());
         assert_ne!(a.hash(), cut(&[(0, 3.0), (10, 2.1), (20, 1.0)], 10).hash());
         assert_ne!(a.hash(), cut(&[(0, 3.0), (10, 2.0), (20, 1.0)], 11).hash());
+    }
+
+    #[test]
+    fn plans_are_whole_and_nothing_else_is() {
+        let lr = Series::from_pairs("lr", "1", [(0, 1.0), (90, 0.1)]);
+        let plain = cut(&[(0, 3.0), (20, 1.0)], 10);
+        let planned = plain.clone().with_plans([&lr]);
+        assert_eq!(planned.plan("lr"), Some(&lr));
+        assert_eq!((planned.series("lr"), planned.last("loss")), (None, Some(3.0)));
+        assert_ne!(planned.hash(), plain.hash());
+        assert_eq!(plain.clone().with_plans([]).hash(), plain.hash());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use collected::{Collected, CollectedRun};
 pub use error::{ImportError, Problem};
 pub use formats::{Format, Grouping, Head, format_named, format_names, formats};
 pub use input::{Fingerprint, Input};
-pub use options::{LogPattern, Options, StepRule};
+pub use options::{LogPattern, Options, StepRule, TableShape};
 pub use recorder::Recorder;
 pub use report::Report;
 pub use sink::{Discard, Reading, RunKey, RunMeta, SeriesKey, Sink, SinkError};

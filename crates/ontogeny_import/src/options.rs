@@ -80,6 +80,29 @@ impl LogPattern {
     }
 }
 
+/// How the columns of a table of many runs are to be read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TableShape {
+    /// Columns whose cells, joined by `/`, name the run; none: every row is a run.
+    pub run: Vec<String>,
+    /// The column of the step; none: every reading is at step 0.
+    pub step: Option<String>,
+    /// Long form: columns whose cells, joined by `/`, name the series.
+    pub metric: Vec<String>,
+    /// Long form: the column of the reading.
+    pub value: Option<String>,
+    /// Wide form: columns that are series, with at most one `*` for anything.
+    pub series: Vec<String>,
+}
+
+impl TableShape {
+    /// The columns that must be there.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
+        let columns = self.run.iter().chain(&self.step).chain(&self.metric).chain(&self.value);
+        columns.chain(self.series.iter().filter(|s| !s.contains('*'))).map(String::as_str)
+    }
+}
+
 /// What the user may say about how files are to be read.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -91,6 +114,8 @@ pub struct Options {
     pub pattern: Option<LogPattern>,
     /// The column or key that holds the step, in CSV, JSONL and W&B logs.
     pub step_key: Option<String>,
+    /// How the columns of a table of many runs are to be read.
+    pub table: Option<TableShape>,
     /// Pass over what is bad instead of ending there.
     pub keep_going: bool,
 }
@@ -118,6 +143,18 @@ impl Options {
         }
         parts.extend(self.pattern.as_ref().map(|p| format!("pattern={}", p.regex)));
         parts.extend(self.step_key.as_ref().map(|k| format!("step-key={k}")));
+        parts.extend(self.table.as_ref().map(|t| {
+            let list = |l: &[String]| l.join(",");
+            let one = |o: &Option<String>| o.clone().unwrap_or_default();
+            format!(
+                "run-by={} step={} metric={} value={} series={}",
+                list(&t.run),
+                one(&t.step),
+                list(&t.metric),
+                one(&t.value),
+                list(&t.series)
+            )
+        }));
         parts.join(" ")
     }
 }

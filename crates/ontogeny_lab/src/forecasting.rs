@@ -179,7 +179,7 @@ fn query(asked: &Asked, target: Target) -> Query {
         name: format!("step {}", asked.cutoff),
         rule: CutoffRule::Fixed { step: asked.cutoff },
     };
-    Query { target, cutoff, rule: asked.rule.clone() }
+    Query { target, cutoff, rule: asked.rule.clone(), plans: Vec::new() }
 }
 
 /// Hyper-parameters of a run as numbers; seeds say nothing.

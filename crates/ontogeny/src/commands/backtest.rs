@@ -8,7 +8,7 @@ use ontogeny_analysis::backtest::{
     BacktestError, Line, Protocol, Replay, Suite, SuiteRun, replay, summarize_replay,
 };
 use ontogeny_core::{RunId, nearest};
-use ontogeny_import::{Collected, CollectedRun, Options, find, import};
+use ontogeny_import::{Collected, CollectedRun, Options, TableShape, find, format_named, import};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -49,7 +49,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
     let protocol = read_protocol(&args.protocol)?;
-    let suite = read_suite(&args.suite)?;
+    let suite = read_suite(&args.suite, &protocol)?;
     let bar = bar(face.json);
     let found = replay(&suite, &protocol, &|n| {
         bar.set_length(n as u64);
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         return Ok(out.write_all(markdown(&protocol, &lines, &found.notes).as_bytes())?);
     }
     writeln!(out, "{}: {}", protocol.name, protocol.title)?;
-    for &cut in &protocol.visible.cuts {
+    for cut in protocol.cuts() {
         writeln!(out, "\nvisible: {cut}")?;
         let mut table = Table::new(HEAD);
         for l in lines.iter().filter(|l| l.cut == cut && l.n > 0) {
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     Ok(())
 }
 
-const HEAD: [&str; 10] = [
+const HEAD: [&str; 11] = [
     "forecaster",
     "n",
     "error",
@@ -107,9 +107,10 @@ const HEAD: [&str; 10] = [
     "cov 50/80/90",
     "width",
     "pairs, regret",
+    "rho",
 ];
 
-fn cells(l: &Line) -> [String; 10] {
+fn cells(l: &Line) -> [String; 11] {
     let number = |v: Option<f64>| v.map_or("–".to_owned(), |v| format!("{v:.3}"));
     let (skill, interval) = l.skill.as_ref().map_or(("–".to_owned(), "–".to_owned()), |s| {
         (format!("{:+.3}", s.value), format!("[{:+.3}, {:+.3}]", s.lo, s.hi))
@@ -139,12 +140,13 @@ fn cells(l: &Line) -> [String; 10] {
         covered,
         number(l.width90),
         choice,
+        number(l.rho),
     ]
 }
 
 fn markdown(protocol: &Protocol, lines: &[Line], notes: &[String]) -> String {
     let mut text = format!("## {}\n\n{}\n", protocol.name, protocol.title);
-    for &cut in &protocol.visible.cuts {
+    for cut in protocol.cuts() {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "\nVisible: {cut}.\n\n| {} |", HEAD.join(" | "));
         let _ = writeln!(text, "|{}", "---|".repeat(HEAD.len()));
@@ -188,10 +190,24 @@ fn read_protocol(path: &Path) -> anyhow::Result<Protocol> {
     })
 }
 
-fn read_suite(path: &Path) -> anyhow::Result<Suite> {
-    let options = Options::default();
+fn read_suite(path: &Path, protocol: &Protocol) -> anyhow::Result<Suite> {
+    let mut path = path.to_path_buf();
+    let mut options = Options::default();
+    if let Some(table) = &protocol.table {
+        if path.is_dir() && !table.file.is_empty() {
+            path.push(&table.file);
+        }
+        options.format = Some(format_named("table")?);
+        options.table = Some(TableShape {
+            run: table.run.clone(),
+            step: table.step.clone(),
+            metric: table.metric.clone(),
+            value: table.value.clone(),
+            series: table.series.clone(),
+        });
+    }
     let mut suite = Suite::default();
-    for unit in find(&[path.to_path_buf()], &options)?.units {
+    for unit in find(&[path], &options)?.units {
         let mut collected = Collected::default();
         import(&unit, &options, &mut collected)?;
         collected.settle();

@@ -8,7 +8,8 @@ use crate::names;
 use crate::text::{Table, count};
 use ontogeny_core::{RunId, RunManifest, StudyId};
 use ontogeny_import::{
-    Discard, Found, LogPattern, Options, Report, StepRule, Unit, find, format_named, import,
+    Discard, Found, LogPattern, Options, Report, StepRule, TableShape, Unit, find, format_named,
+    import,
 };
 use ontogeny_store::{Store, StoreError};
 use serde_json::{Value, json};
@@ -28,8 +29,11 @@ Examples:
   ontogeny import evals/ --step-from 'step(\\d+)' --study pythia
   ontogeny import train.log --pattern 'it (?<step>\\d+) loss (?<loss>\\S+)'
   ontogeny import old.wandb --keep-going --dry-run
+  ontogeny import curves.csv --run-by dataset,learner --step-key train_size --columns test_err,val_err
+  ontogeny import top1.csv --run-by model --series-by condition --value top1
 
-Formats: tfevents, wandb, hf-trainer, lm-eval, jsonl, tidy, csv, text; any of the text ones also as .gz")]
+Formats: tfevents, wandb, hf-trainer, lm-eval, jsonl, tidy, csv, text, and table (with --run-by); those of text also
+as .gz")]
 pub(crate) struct Args {
     /// Files and folders
     #[arg(required = true, value_name = "PATH")]
@@ -55,6 +59,22 @@ pub(crate) struct Args {
     /// The column or key that holds the step in CSV, JSONL and W&B logs
     #[arg(long, value_name = "NAME")]
     step_key: Option<String>,
+
+    /// The CSV is a table of many runs: the columns whose cells name the run
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    run_by: Vec<String>,
+
+    /// Of such a table: the columns that are series, with * for anything
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "run_by")]
+    columns: Vec<String>,
+
+    /// Of such a table with a reading per row: the columns whose cells name the series
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', requires = "value")]
+    series_by: Vec<String>,
+
+    /// Of such a table with a reading per row: the column of the reading
+    #[arg(long, value_name = "COLUMN", requires = "run_by")]
+    value: Option<String>,
 
     /// Pass over what is damaged, say where it is, and keep the rest
     #[arg(long)]
@@ -113,6 +133,13 @@ impl Args {
             step_from: self.step_from.as_deref().map(StepRule::new).transpose()?,
             pattern: self.pattern.as_deref().map(LogPattern::new).transpose()?,
             step_key: self.step_key.clone(),
+            table: (!self.run_by.is_empty()).then(|| TableShape {
+                run: self.run_by.clone(),
+                step: self.step_key.clone(),
+                metric: self.series_by.clone(),
+                value: self.value.clone(),
+                series: self.columns.clone(),
+            }),
             keep_going: self.keep_going,
         })
     }

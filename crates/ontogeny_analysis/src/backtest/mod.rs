@@ -11,8 +11,10 @@ mod suite;
 mod summary;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_runs;
 
-pub use protocol::{Axis, Better, EventSpec, Protocol, ScaleUnit, TargetSpec, Visible};
+pub use protocol::{Axis, Better, EventSpec, Protocol, ScaleUnit, TableSpec, TargetSpec, Visible};
 pub use replay::{BacktestError, Record, Replay, replay};
 pub use suite::{Suite, SuiteRun};
 pub use summary::{Line, summarize_replay};

@@ -14,6 +14,9 @@ pub struct Protocol {
     /// What is forecast; each pattern may match many series.
     #[serde(rename = "target")]
     pub targets: Vec<TargetSpec>,
+    /// How the suite is read, if it is one table instead of a tidy folder or logs.
+    #[serde(default)]
+    pub table: Option<TableSpec>,
     /// Attributes of runs: only runs that agree on all of them inform one another. Series are separate unless
     /// they are pooled.
     #[serde(default)]
@@ -23,9 +26,15 @@ pub struct Protocol {
     #[serde(default)]
     pub hide: Vec<String>,
     /// Attributes that are numbers and known before training, as hyper-parameters; `x.*` takes every number
-    /// inside attribute `x`, which is JSON.
+    /// inside attribute `x`, which is JSON; any other `*` stands for anything in the names of attributes.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Series whose last reading is known of every run, as a feature (of models that are measured in many ways).
+    #[serde(default)]
+    pub known: Vec<String>,
+    /// Series that are decided before training, such as the learning rate: known to their ends.
+    #[serde(default)]
+    pub planned: Vec<String>,
     /// Other series of the same run that may be read, with `*` for anything; all if absent.
     #[serde(default)]
     pub signals: Option<Vec<String>>,
@@ -46,8 +55,33 @@ pub struct Protocol {
     pub scale: ScaleUnit,
 }
 
+impl Protocol {
+    /// The cuts; one, called 0, where runs are told apart by nothing else than their attributes.
+    pub fn cuts(&self) -> Vec<f64> {
+        if self.visible.cuts.is_empty() { vec![0.0] } else { self.visible.cuts.clone() }
+    }
+}
+
 fn least_runs() -> usize {
     8
+}
+
+/// Columns of a table, read as `ontogeny_import` reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TableSpec {
+    /// The file in the suite's folder.
+    pub file: String,
+    /// Columns whose cells name the run; none: every row is one.
+    pub run: Vec<String>,
+    /// The column of the step; none: every reading is at step 0.
+    pub step: Option<String>,
+    /// Long form: columns that name the series.
+    pub metric: Vec<String>,
+    /// Long form: the column of the reading.
+    pub value: Option<String>,
+    /// Wide form: columns that are series, with `*` for anything.
+    pub series: Vec<String>,
 }
 
 /// One target.
@@ -106,11 +140,24 @@ pub enum Better {
 pub struct Visible {
     /// How cuts are counted.
     pub axis: Axis,
-    /// The cuts.
+    /// The cuts; may be left out on the axis `runs`.
+    #[serde(default)]
     pub cuts: Vec<f64>,
     /// The step that is forecast (axis `step`); the run's last reading if absent.
     #[serde(default)]
     pub end: Option<u64>,
+    /// Axis `runs`: what is compared with the cuts, the product of these attributes: runs up to the cut are seen.
+    #[serde(default)]
+    pub by: Vec<String>,
+    /// Axis `runs`: only runs from here on are forecast; those beyond the cut if absent.
+    #[serde(default)]
+    pub from: Option<f64>,
+    /// Axis `runs`: only runs with these attributes are seen.
+    #[serde(default)]
+    pub seen: BTreeMap<String, Vec<String>>,
+    /// Axis `runs`: only runs with these attributes are forecast.
+    #[serde(default)]
+    pub asked: BTreeMap<String, Vec<String>>,
 }
 
 /// How cuts are counted.
@@ -121,6 +168,8 @@ pub enum Axis {
     Fraction,
     /// Steps.
     Step,
+    /// Whole runs: some are seen to their ends, of the others nothing but what was known before.
+    Runs,
 }
 
 /// Unit in which errors are given.

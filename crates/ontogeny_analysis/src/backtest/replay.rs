@@ -3,6 +3,7 @@
 use super::protocol::{Axis, Protocol, TargetSpec, matches};
 use super::suite::{Suite, SuiteRun};
 use crate::detectors::detect;
+use crate::forecasters::features::{STEPS, squeeze};
 use crate::forecasters::{
     Answer, BASELINES, Cutoff, CutoffRule, Fitted, Query, THEORIES, TheoryEntry, TrainingRun,
     answer, landmarks,
@@ -82,14 +83,43 @@ pub enum BacktestError {
 }
 
 /// A scaled run beside what hides it.
-type Hidden<'a> = (TrainingRun, Vec<&'a str>);
+struct Member<'a> {
+    run: TrainingRun,
+    hidden: Vec<&'a str>,
+    /// Axis `runs`: what is compared with the cut.
+    size: Option<f64>,
+    /// Axis `runs`: whether it has the attributes of those that may be seen, and of those that may be asked.
+    may_be: (bool, bool),
+}
+
+impl Member<'_> {
+    /// Whether others may learn from it.
+    fn is_seen(&self, protocol: &Protocol, cut: f64) -> bool {
+        protocol.visible.axis != Axis::Runs
+            || self.may_be.0
+                && (protocol.visible.by.is_empty() || self.size.is_some_and(|s| s <= cut))
+    }
+
+    /// Whether it is forecast.
+    fn is_asked(&self, protocol: &Protocol, cut: f64) -> bool {
+        let v = &protocol.visible;
+        if v.axis != Axis::Runs {
+            return true;
+        }
+        let beyond = v.by.is_empty()
+            || self.size.is_some_and(|s| s > cut && v.from.is_none_or(|from| s >= from));
+        // Nobody is forecast by who has seen it, unless it is hidden by attribute.
+        let told_apart = !protocol.hide.is_empty() || !self.is_seen(protocol, cut);
+        self.may_be.1 && beyond && told_apart
+    }
+}
 
 /// One group of comparable runs on one series.
 struct Group<'a> {
     spec: &'a TargetSpec,
     series: String,
     name: String,
-    runs: Vec<Hidden<'a>>,
+    runs: Vec<Member<'a>>,
 }
 
 /// One fold of one group: fitted once for each cut, asked for every run of the fold.
@@ -97,7 +127,8 @@ struct Job<'a> {
     group: &'a Group<'a>,
     /// The unit of the group.
     scale: f64,
-    fold: Vec<&'a str>,
+    /// What is out of sight; all runs are asked at once where that is nothing but they themselves.
+    fold: Option<Vec<&'a str>>,
     cut: f64,
 }
 
@@ -117,13 +148,16 @@ pub fn replay(
     let groups = groups(suite, protocol, &mut notes)?;
     let mut jobs: Vec<Job<'_>> = Vec::new();
     for group in &groups {
-        let folds: BTreeSet<&Vec<&str>> = group.runs.iter().map(|r| &r.1).collect();
+        let folds: BTreeSet<&Vec<&str>> = group.runs.iter().map(|r| &r.hidden).collect();
+        let at_once = protocol.visible.axis == Axis::Runs && protocol.hide.is_empty();
+        let folds: Vec<Option<&Vec<&str>>> =
+            if at_once { vec![None] } else { folds.into_iter().map(Some).collect() };
         let scale = scale(group, protocol);
         for fold in folds {
-            jobs.extend(protocol.visible.cuts.iter().map(|&cut| Job {
+            jobs.extend(protocol.cuts().into_iter().map(|cut| Job {
                 group,
                 scale,
-                fold: fold.clone(),
+                fold: fold.cloned(),
                 cut,
             }));
         }
@@ -163,17 +197,27 @@ fn check(suite: &Suite, protocol: &Protocol) -> Result<(), BacktestError> {
     let named = protocol.targets.iter().flat_map(|t| t.only.keys());
     let pooled = |name: &&String| protocol.pool_series && *name == SERIES;
     let asked = protocol.group.iter().chain(&protocol.hide).chain(named);
+    let of_runs = protocol.visible.seen.keys().chain(protocol.visible.asked.keys());
+    let asked = asked.chain(of_runs).chain(&protocol.visible.by);
     let asked = asked.filter(|n| !pooled(n)).map(String::as_str);
     // A feature that nobody has would leave the baselines without it in silence.
     let features = protocol.features.iter().map(|f| f.strip_suffix(".*").unwrap_or(f));
     for name in asked.chain(features) {
-        if !suite.runs.iter().any(|r| r.attributes.contains_key(name)) {
+        let has = |r: &SuiteRun| r.attributes.keys().any(|k| matches(name, k));
+        if !suite.runs.iter().any(has) {
             return Err(BacktestError::NoAttribute { name: name.to_owned() });
+        }
+    }
+    for name in protocol.known.iter().chain(&protocol.planned) {
+        if !suite.runs.iter().flat_map(|r| &r.series).any(|s| s.name == *name) {
+            let there = suite.runs.iter().flat_map(|r| &r.series).next().map(|s| s.name.clone());
+            return Err(BacktestError::NoSeries { pattern: name.clone(), there });
         }
     }
     let end = match (protocol.visible.axis, protocol.visible.end) {
         (Axis::Fraction, _) => 1.0,
         (Axis::Step, end) => end.map_or(f64::INFINITY, |e| e as f64),
+        (Axis::Runs, _) => f64::INFINITY,
     };
     match protocol.visible.cuts.iter().find(|c| !(**c > 0.0 && **c < end)) {
         Some(&cut) => Err(BacktestError::BadCut { cut, end }),
@@ -188,9 +232,7 @@ fn groups<'a>(
 ) -> Result<Vec<Group<'a>>, BacktestError> {
     let mut out = Vec::new();
     for spec in &protocol.targets {
-        let wanted =
-            |r: &&SuiteRun| spec.only.iter().all(|(k, v)| v.iter().any(|v| v == r.attribute(k)));
-        let runs: Vec<&SuiteRun> = suite.runs.iter().filter(wanted).collect();
+        let runs: Vec<&SuiteRun> = suite.runs.iter().filter(|r| r.is_among(&spec.only)).collect();
         let names: BTreeSet<&str> = (runs.iter())
             .flat_map(|r| &r.series)
             .map(|s| s.name.as_str())
@@ -200,7 +242,7 @@ fn groups<'a>(
             let there = suite.runs.iter().flat_map(|r| &r.series).next().map(|s| s.name.clone());
             return Err(BacktestError::NoSeries { pattern: spec.series.clone(), there });
         }
-        let mut parts: BTreeMap<(&str, String), Vec<Hidden<'_>>> = BTreeMap::new();
+        let mut parts: BTreeMap<(&str, String), Vec<Member<'_>>> = BTreeMap::new();
         for series in names {
             for run in &runs {
                 let of = |name: &'a String| {
@@ -217,7 +259,11 @@ fn groups<'a>(
                 let values: Vec<&str> = protocol.group.iter().map(of).collect();
                 if let Some(scaled) = scaled(run, series, spec, protocol, &hidden) {
                     let arena = if protocol.pool_series { POOLED } else { series };
-                    parts.entry((arena, values.join(" "))).or_default().push((scaled, hidden));
+                    let v = &protocol.visible;
+                    let may_be = (run.is_among(&v.seen), run.is_among(&v.asked));
+                    let size = run.product(&v.by);
+                    let member = Member { run: scaled, hidden, size, may_be };
+                    parts.entry((arena, values.join(" "))).or_default().push(member);
                 }
             }
         }
@@ -249,10 +295,14 @@ fn scaled(
     let place = |step: Step| match protocol.visible.axis {
         Axis::Step => step,
         Axis::Fraction => Step((step.0 as f64 / last.max(1) as f64 * PARTS) as u64),
+        // Nothing at step 0: that is the cutoff.
+        Axis::Runs => Step(((step.0 + 1) as f64 / (last + 1) as f64 * PARTS).ceil() as u64),
     };
     let may_read = |s: &&Series| {
         let signals = protocol.signals.as_ref();
-        s.name == target || signals.is_none_or(|all| all.iter().any(|p| matches(p, &s.name)))
+        s.name == target
+            || protocol.planned.contains(&s.name)
+            || signals.is_none_or(|all| all.iter().any(|p| matches(p, &s.name)))
     };
     let mut series: Vec<Series> = run
         .series
@@ -289,7 +339,15 @@ fn scaled(
             detect(&rule(name, e), &id, watched).into_iter().collect()
         }
     };
-    let features = run.features(&protocol.features);
+    let mut features = run.features(&protocol.features);
+    let known = protocol
+        .known
+        .iter()
+        .filter_map(|k| Some((k.clone(), run.series.iter().find(|s| s.name == *k)?.last()?.value)));
+    features.extend(known);
+    if protocol.visible.axis == Axis::Runs && !protocol.planned.is_empty() {
+        features.insert(STEPS.to_owned(), squeeze(last as f64));
+    }
     Some(TrainingRun { run: id, cell: hidden.join(" "), features, series, events })
 }
 
@@ -306,11 +364,11 @@ fn rule(series: &str, e: &super::protocol::EventSpec) -> ThresholdRule {
 /// The end of the runs of a group on the axis of the protocol.
 fn end(group: &Group<'_>, protocol: &Protocol) -> Step {
     match (protocol.visible.axis, protocol.visible.end) {
-        (Axis::Fraction, _) => Step(PARTS as u64),
+        (Axis::Fraction | Axis::Runs, _) => Step(PARTS as u64),
         (Axis::Step, Some(end)) => Step(end),
         (Axis::Step, None) => {
-            let last = |r: &TrainingRun| r.series(&group.series)?.last().map(|p| p.step);
-            group.runs.iter().filter_map(|(r, _)| last(r)).max().unwrap_or_default()
+            let last = |m: &Member<'_>| m.run.series(&group.series)?.last().map(|p| p.step);
+            group.runs.iter().filter_map(last).max().unwrap_or_default()
         }
     }
 }
@@ -328,30 +386,37 @@ fn query(group: &Group<'_>, protocol: &Protocol, cut: f64) -> Query {
     let step = match protocol.visible.axis {
         Axis::Fraction => Step((cut * PARTS) as u64),
         Axis::Step => Step(cut as u64),
+        Axis::Runs => Step(0),
     };
     let cutoff = Cutoff { name: format!("{cut}"), rule: CutoffRule::Fixed { step } };
-    Query { target: target(group, protocol), cutoff, rule }
+    Query { target: target(group, protocol), cutoff, rule, plans: protocol.planned.clone() }
 }
 
 fn run_job(job: &Job<'_>, protocol: &Protocol, forecasters: &[&TheoryEntry]) -> Vec<Record> {
     let group = job.group;
     let query = query(group, protocol, job.cut);
-    let sees = |hidden: &[&str]| hidden.iter().zip(&job.fold).all(|(a, b)| a != b);
-    let seen: Vec<TrainingRun> =
-        group.runs.iter().filter(|(_, h)| sees(h)).map(|(r, _)| r.clone()).collect();
+    let fold = job.fold.as_ref();
+    let sees = |m: &&Member<'_>| {
+        m.is_seen(protocol, job.cut)
+            && fold.is_none_or(|f| m.hidden.iter().zip(f).all(|(a, b)| a != b))
+    };
+    let asks =
+        |m: &&Member<'_>| m.is_asked(protocol, job.cut) && fold.is_none_or(|f| &m.hidden == f);
+    let seen: Vec<TrainingRun> = group.runs.iter().filter(sees).map(|m| m.run.clone()).collect();
     let scale = job.scale;
     let fitted: Vec<(&str, Option<Box<dyn Fitted>>)> =
         (forecasters.iter()).map(|t| (t.spec.name, (t.build)().fit(&seen, &query).ok())).collect();
     let mut out = Vec::new();
-    for (run, _) in group.runs.iter().filter(|(_, h)| h == &job.fold) {
-        let Some(unit) = Unit::of(run, &query, &group.series) else { continue };
+    for Member { run, hidden, .. } in group.runs.iter().filter(asks) {
+        let read = (protocol.visible.axis != Axis::Runs).then_some(group.series.as_str());
+        let Some(unit) = Unit::of(run, &query, read) else { continue };
         for (name, f) in &fitted {
             let predictive = f.as_ref().and_then(|f| f.predict(&unit.prefix, &run.features));
             let score = predictive.as_ref().and_then(|p| unit.score(p, &query, scale));
             out.push(Record {
                 series: group.series.clone(),
                 group: group.name.clone(),
-                fold: job.fold.join(" "),
+                fold: hidden.join(" "),
                 run: run.run.to_string(),
                 cut: job.cut,
                 forecaster: (*name).to_owned(),
@@ -375,9 +440,11 @@ struct Unit {
 
 impl Unit {
     /// `None` if nothing was to be seen yet, nothing is left to forecast, or the end is not known.
-    fn of(run: &TrainingRun, query: &Query, series: &str) -> Option<Self> {
+    fn of(run: &TrainingRun, query: &Query, read: Option<&str>) -> Option<Self> {
         let mark = landmarks(std::slice::from_ref(run), query).into_iter().next()?;
-        mark.prefix.last(series)?;
+        if let Some(series) = read {
+            mark.prefix.last(series)?;
+        }
         let (truth, time) = match mark.answer {
             Answer::Value(v) => (Some(v), None),
             Answer::Time(t) => (t.mid(), Some(t)),
@@ -401,8 +468,8 @@ fn scale(group: &Group<'_>, protocol: &Protocol) -> f64 {
         return 1.0;
     }
     let target = target(group, protocol);
-    let values: Vec<f64> =
-        group.runs.iter().filter_map(|(r, _)| answer(r, &target)?.value()).collect();
+    let asked = group.runs.iter().filter(|m| m.may_be.1);
+    let values: Vec<f64> = asked.filter_map(|m| answer(&m.run, &target)?.value()).collect();
     let q = |p| quantile(&values, p).unwrap_or(f64::NAN);
     let iqr = q(0.75) - q(0.25);
     if iqr > 0.0 { iqr } else { 1.0 }

@@ -6,6 +6,7 @@ use crate::distribution::{Cdf, Support, median as middle};
 use crate::forecasters::BASELINES;
 use crate::math::{mean, median};
 use crate::scores::{Skill, skill};
+use crate::stats::spearman;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -40,6 +41,8 @@ pub struct Line {
     pub pairs: Option<f64>,
     /// Median over groups of how much worse the run that looked best was than the best, in the unit of the group.
     pub regret: Option<f64>,
+    /// Mean over groups of Spearman's rank correlation between median forecasts and outcomes (values only).
+    pub rho: Option<f64>,
     /// Events: area under the curve of P(event) for whether it happened.
     pub auc: Option<f64>,
 }
@@ -53,7 +56,7 @@ pub fn summarize_replay(replay: &Replay, protocol: &Protocol) -> Vec<Line> {
         }
     }
     let mut lines = Vec::new();
-    for &cut in &protocol.visible.cuts {
+    for cut in protocol.cuts() {
         let here: Vec<&Record> = replay.records.iter().filter(|r| r.cut == cut).collect();
         let mut by: BTreeMap<&str, BTreeMap<Key<'_>, &Record>> = BTreeMap::new();
         for r in here {
@@ -66,6 +69,21 @@ pub fn summarize_replay(replay: &Replay, protocol: &Protocol) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// Mean over (series, group) of five records or more of the rank correlation of medians and outcomes.
+fn rho(records: &[&Record]) -> Option<f64> {
+    let mut groups: BTreeMap<(&str, &str), Vec<(f64, f64)>> = BTreeMap::new();
+    for r in records {
+        let pair = r.predictive.as_ref().map(middle).zip(r.truth);
+        groups.entry((&r.series, &r.group)).or_default().extend(pair);
+    }
+    let large = groups.into_values().filter(|g| g.len() >= 5);
+    let ranked = large.filter_map(|g| {
+        let (said, found): (Vec<f64>, Vec<f64>) = g.into_iter().unzip();
+        spearman(&said, &found)
+    });
+    mean(&ranked.collect::<Vec<_>>())
 }
 
 type Key<'a> = (&'a str, &'a str, &'a str);
@@ -117,6 +135,7 @@ fn line(
         width90: (!is_event).then(|| widths(&spoken)).flatten(),
         pairs: if is_event { None } else { pairs(&spoken) },
         regret: if is_event { None } else { regret(&spoken, protocol) },
+        rho: if is_event { None } else { rho(&spoken) },
         auc: if is_event { auc(&spoken) } else { None },
     }
 }

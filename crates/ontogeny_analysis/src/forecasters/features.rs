@@ -8,6 +8,14 @@ pub fn squeeze(v: f64) -> f64 {
     (v / 1e-5).asinh()
 }
 
+/// The number that was squeezed.
+pub fn unsqueeze(v: f64) -> f64 {
+    v.sinh() * 1e-5
+}
+
+/// The feature that holds the number of updates a run will make, where that is known.
+pub(crate) const STEPS: &str = "run.steps";
+
 /// Adds every number and truth value inside `json`, squeezed, under its path (`optimizer.lr`).
 pub fn numbers(json: &Value, path: &str, out: &mut BTreeMap<String, f64>) {
     match json {

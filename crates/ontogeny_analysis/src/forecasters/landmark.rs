@@ -92,7 +92,9 @@ pub(crate) fn landmarks<'a>(runs: &'a [TrainingRun], query: &Query) -> Vec<Landm
                     Lifetime::Censored { .. } => {}
                 }
             }
-            let prefix = Prefix::cut(run.run.clone(), t0, &run.series);
+            let (planned, open): (Vec<&Series>, Vec<&Series>) =
+                run.series.iter().partition(|s| query.plans.contains(&s.name));
+            let prefix = Prefix::cut(run.run.clone(), t0, open).with_plans(planned);
             Some(Landmark { run, prefix, answer })
         })
         .collect()

@@ -223,6 +223,7 @@ fn value_targets_are_forecast_by_everyone_who_speaks_of_values() {
         target: Target::Value { series: "test.loss".into(), at: Step(8000), log: true },
         cutoff: Cutoff { name: "1000".into(), rule: CutoffRule::Fixed { step: Step(1000) } },
         rule: None,
+        plans: Vec::new(),
     };
     let fit_on: Vec<TrainingRun> = (0..12).map(curve).collect();
     let score = |name: &str| {

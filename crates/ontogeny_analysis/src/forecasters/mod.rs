@@ -27,11 +27,14 @@ mod landmark;
 #[cfg(test)]
 mod laws;
 mod mirror;
+mod mixture_law;
 mod nearest;
 mod norm_passage;
 mod persistence;
 mod pooled;
 mod power_law;
+mod scaling_law;
+mod schedule_law;
 mod signals;
 mod skills;
 pub mod standard;
@@ -57,11 +60,14 @@ pub use gini_passage::{GiniPassage, TimeAxis};
 pub use hparams::HparamsOnly;
 pub(crate) use landmark::{Answer, answer, landmarks};
 pub use mirror::mirror_accuracy;
+pub use mixture_law::MixtureShares;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
 pub use pooled::{PooledForest, PooledRidge};
 pub use power_law::{PowerCurve, PowerLaw};
+pub use scaling_law::ScalingLaw;
+pub use schedule_law::ByPlan;
 pub use signals::{Link, Signal, SignalsAft};
 pub use skills::{LocalSlope, PooledSlope, RemainingSkills, SkillNames, Strength, UnitSlope};
 
@@ -164,6 +170,8 @@ pub struct Query {
     pub cutoff: Cutoff,
     /// How the target event is detected; needed by theories that extrapolate its series.
     pub rule: Option<ThresholdRule>,
+    /// Series that were decided before training and are known to their ends.
+    pub plans: Vec<String>,
 }
 
 /// What a theory is.
@@ -243,6 +251,9 @@ pub enum NotFitted {
     /// A series is missing in all runs.
     #[error("fit {theory}: no run has the series {series}")]
     NoSeries { theory: &'static str, series: String },
+    /// A law that the runs cannot tell.
+    #[error("fit {theory}: {why}")]
+    NoLaw { theory: &'static str, why: String },
     /// The fit has no finite solution.
     #[error("fit {theory}: the estimate is not finite")]
     NoSolution { theory: &'static str },
@@ -320,6 +331,10 @@ pub const THEORIES: &[TheoryEntry] = &[
     pooled::RIDGE,
     pooled::FOREST_LEVEL,
     pooled::FOREST_CHANGE,
+    scaling_law::ENTRY,
+    scaling_law::ENTRY_CHINCHILLA,
+    schedule_law::ENTRY,
+    mixture_law::ENTRY,
     auto::ENTRY,
 ];
 

@@ -97,6 +97,7 @@ pub(crate) fn question() -> Query {
         target: Target::EventTime { event: "T_grok".into(), horizon: HORIZON },
         cutoff: Cutoff::after("T_mem", 2.0),
         rule: Some(grokked()),
+        plans: Vec::new(),
     }
 }
 

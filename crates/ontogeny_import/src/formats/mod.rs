@@ -5,6 +5,7 @@ mod hf_trainer;
 mod jsonl;
 mod lm_eval;
 mod step_key;
+mod table;
 mod text;
 mod tfevents;
 mod tidy;
@@ -27,6 +28,7 @@ static FORMATS: &[&dyn Format] = &[
     &hf_trainer::HfTrainer,
     &lm_eval::LmEval,
     &jsonl::Jsonl,
+    &table::Table,
     &tidy::Tidy,
     &csv::Csv,
     &text::Text,

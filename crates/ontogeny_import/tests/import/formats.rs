@@ -4,7 +4,7 @@ use crate::support::{
     CSV, HF, JSONL, LM_EVAL_NEW, LM_EVAL_OLD, POINTS, TEXT, bytes, event, gzip, number, points,
     read, record, scalar, tfevents, unit, wandb,
 };
-use ontogeny_import::{LogPattern, Options, StepRule};
+use ontogeny_import::{LogPattern, Options, StepRule, TableShape};
 use serde_json::json;
 
 #[test]
@@ -156,4 +156,48 @@ fn tidy_points_name_their_series_after_task_and_tags() {
     let (tagged, _) = read("points.csv", tagged, &Options::default()).unwrap();
     assert_eq!(points(&tagged, 0, "wino[prompt=p1]/em"), [(1, 0.5)]);
     assert_eq!(points(&tagged, 0, "em[prompt=p1]"), [(1, 0.25)]);
+}
+
+#[test]
+fn a_table_of_many_runs_is_read_as_it_is_described() {
+    let text =
+        "data,learner,size,val,test,note\na,svm,16,.5,.4,x\na,svm,32,.3,,y\nb,svm,16,.2,.1,z\n";
+    let shape = TableShape {
+        run: vec!["data".into(), "learner".into()],
+        step: Some("size".into()),
+        series: vec!["val".into(), "te*".into()],
+        ..TableShape::default()
+    };
+    let options = Options { table: Some(shape), ..Options::default() };
+    let (wide, report) = read("t.csv", text, &options).unwrap();
+    assert_eq!((report.format, wide.runs.len()), ("table", 2));
+    assert_eq!(wide.runs[0].meta.name, "a/svm");
+    assert_eq!(points(&wide, 0, "val"), [(16, 0.5), (32, 0.3)]);
+    assert_eq!(points(&wide, 0, "test"), [(16, 0.4)]);
+    // What is neither name, step nor reading is known of the run, from its first row.
+    assert_eq!(wide.runs[0].meta.config["note"], "x");
+    assert!(!wide.runs[0].meta.config.contains_key("val"));
+
+    let long = TableShape {
+        run: vec!["model".into()],
+        metric: vec!["condition".into()],
+        value: Some("top1".into()),
+        ..TableShape::default()
+    };
+    let options = Options { table: Some(long), ..Options::default() };
+    let (long, _) = read("t.csv", "model,condition,top1\nm,val,70\nm,blur,50\n", &options).unwrap();
+    assert_eq!(
+        (points(&long, 0, "val"), points(&long, 0, "blur")),
+        (vec![(0, 70.0)], vec![(0, 50.0)])
+    );
+
+    // Without a name every row is a run, numbered.
+    let rows = TableShape { series: vec!["loss".into()], ..TableShape::default() };
+    let options = Options { table: Some(rows), ..Options::default() };
+    let (rows, _) = read("t.csv", "params,loss\n1e6,3.5\n1e7,3\n", &options).unwrap();
+    assert_eq!(
+        (rows.runs[1].meta.name.as_str(), points(&rows, 1, "loss")),
+        ("row-2", vec![(0, 3.0)])
+    );
+    assert_eq!(rows.runs[1].meta.config["params"], 1e7);
 }

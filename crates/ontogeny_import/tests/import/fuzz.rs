@@ -5,7 +5,7 @@ use crate::support::{
 };
 use ontogeny_core::Series;
 use ontogeny_import::export::{ExportedRun, exporter};
-use ontogeny_import::{Collected, Input, Options, formats, import, unit_of};
+use ontogeny_import::{Collected, Input, Options, TableShape, formats, import, unit_of};
 use proptest::prelude::*;
 use serde_json::Map;
 
@@ -47,7 +47,13 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
 fn read_all(name: &str, bytes: &[u8]) {
     for keep_going in [false, true] {
         for format in std::iter::once(None).chain(formats().iter().copied().map(Some)) {
-            let options = Options { format, keep_going, ..Options::default() };
+            let table = format.filter(|f| f.name() == "table").map(|_| TableShape {
+                run: vec!["run_id".into()],
+                metric: vec!["metric".into()],
+                value: Some("value".into()),
+                ..TableShape::default()
+            });
+            let options = Options { format, keep_going, table, ..Options::default() };
             let input = Input::from_bytes(name, bytes.to_vec());
             let Ok(unit) = unit_of(input, &options) else { continue };
             let mut collected = Collected::default();

@@ -298,6 +298,7 @@ mod tests {
                 rule: CutoffRule::AfterNth { prefix: "T_skill.".into(), n: 3 },
             },
             rule: None,
+            plans: Vec::new(),
         }
     }
 

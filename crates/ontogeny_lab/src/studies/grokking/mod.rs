@@ -140,6 +140,7 @@ fn questions(sizes: &Sizes, known: &[TrainingRun]) -> Vec<Question> {
             target: target.clone(),
             cutoff: Cutoff::after("T_mem", *multiple),
             rule: rule.clone(),
+            plans: Vec::new(),
         };
         Question::fit(PROPERTY, FAMILY, query, &theories, known)
     };

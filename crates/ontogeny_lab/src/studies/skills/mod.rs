@@ -141,14 +141,15 @@ fn questions(sizes: &Sizes, known: &[TrainingRun]) -> Vec<Question> {
         let cutoff = Cutoff { name: cutoff_name(n), rule };
         for rule in sizes.rules().into_iter().skip(1) {
             let target = Target::EventTime { event: rule.event.clone(), horizon };
-            let query = Query { target, cutoff: cutoff.clone(), rule: Some(rule) };
+            let query =
+                Query { target, cutoff: cutoff.clone(), rule: Some(rule), plans: Vec::new() };
             all.push(Question::fit(PROPERTY, TIMES, query, &skills, known));
         }
         for share in [2, 3, 4] {
             let every = sizes.probe_every;
             let at = Step(sizes.horizon * share / 4 / every * every);
             let target = Target::Value { series: "mixture.loss".into(), at, log: true };
-            let query = Query { target, cutoff: cutoff.clone(), rule: None };
+            let query = Query { target, cutoff: cutoff.clone(), rule: None, plans: Vec::new() };
             all.push(Question::fit("loss", LOSS, query, &losses, known));
         }
     }
