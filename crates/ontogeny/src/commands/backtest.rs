@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::text::{Table, count};
 use indicatif::{ProgressBar, ProgressStyle};
 use ontogeny_analysis::backtest::{
-    BacktestError, Line, Protocol, Replay, Suite, SuiteRun, replay, summarize_replay,
+    Axis, BacktestError, Line, Protocol, Replay, Suite, SuiteRun, replay, summarize_replay,
 };
 use ontogeny_core::{RunId, nearest};
 use ontogeny_import::{Collected, CollectedRun, Options, TableShape, find, format_named, import};
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     }
     writeln!(out, "{}: {}", protocol.name, protocol.title)?;
     for cut in protocol.cuts() {
-        writeln!(out, "\nvisible: {cut}")?;
+        writeln!(out, "\nvisible: {}", visible(&protocol, cut))?;
         let mut table = Table::new(HEAD);
         for l in lines.iter().filter(|l| l.cut == cut && l.n > 0) {
             table.row(cells(l));
@@ -144,11 +144,25 @@ fn cells(l: &Line) -> [String; 11] {
     ]
 }
 
+/// What may be seen at a cut, in words.
+fn visible(protocol: &Protocol, cut: f64) -> String {
+    let v = &protocol.visible;
+    match v.axis {
+        Axis::Fraction => format!("{:.0} % of the run", 100.0 * cut),
+        Axis::Step => format!("up to step {cut}"),
+        Axis::Runs if v.by.is_empty() => {
+            "other runs, and of this one what was known before".to_owned()
+        }
+        Axis::Runs => format!("runs with {} up to {cut:.2e}", v.by.join(" x ")),
+    }
+}
+
 fn markdown(protocol: &Protocol, lines: &[Line], notes: &[String]) -> String {
     let mut text = format!("## {}\n\n{}\n", protocol.name, protocol.title);
     for cut in protocol.cuts() {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "\nVisible: {cut}.\n\n| {} |", HEAD.join(" | "));
+        let seen = visible(protocol, cut);
+        let _ = writeln!(text, "\nVisible: {seen}.\n\n| {} |", HEAD.join(" | "));
         let _ = writeln!(text, "|{}", "---|".repeat(HEAD.len()));
         for l in lines.iter().filter(|l| l.cut == cut && l.n > 0) {
             let _ = writeln!(text, "| {} |", cells(l).join(" | "));

@@ -120,35 +120,30 @@ impl Reader {
             return out.problem(input, at, Problem::Fields { expected, found: row.len() });
         }
         let text = |i: &usize| String::from_utf8_lossy(row.bytes(*i)).trim().to_owned();
-        let step = match self.step {
-            None => 0,
-            Some(i) => match table::step(row.bytes(i)) {
-                Some(step) => match u64::try_from(step) {
-                    Ok(step) => step,
-                    Err(_) => {
-                        out.without_step();
-                        return Ok(());
-                    }
-                },
-                None => {
-                    let (column, text) = (self.names[i].clone(), text(&i));
-                    return out.problem(input, at, Problem::NotAStep { column, text });
-                }
-            },
-        };
+        let mut step = 0;
+        if let Some(i) = self.step {
+            let Some(read) = table::step(row.bytes(i)) else {
+                let (column, text) = (self.names[i].clone(), text(&i));
+                return out.problem(input, at, Problem::NotAStep { column, text });
+            };
+            let Ok(read) = u64::try_from(read) else {
+                out.without_step();
+                return Ok(());
+            };
+            step = read;
+        }
         let name = match self.run.as_slice() {
             // The header is row 1.
             [] => format!("row-{}", row.number - 1),
             columns => columns.iter().map(text).collect::<Vec<_>>().join("/"),
         };
-        let run = match self.runs.get(&name) {
-            Some(run) => *run,
-            None => {
-                let known = self.about.iter().map(|&i| (self.names[i].clone(), cell(row, i)));
-                let config: Map<String, Value> = known.filter(|(_, v)| !v.is_null()).collect();
-                let meta = RunMeta { name: name.clone(), config, outcomes: Map::new() };
-                *self.runs.entry(name).or_insert(out.run(input, &meta)?)
-            }
+        let run = if let Some(run) = self.runs.get(&name) {
+            *run
+        } else {
+            let known = self.about.iter().map(|&i| (self.names[i].clone(), cell(row, i)));
+            let config: Map<String, Value> = known.filter(|(_, v)| !v.is_null()).collect();
+            let meta = RunMeta { name: name.clone(), config, outcomes: Map::new() };
+            *self.runs.entry(name).or_insert(out.run(input, &meta)?)
         };
         let mut readings: Vec<(String, usize)> =
             self.wide.iter().map(|&i| (self.names[i].clone(), i)).collect();
