@@ -59,7 +59,7 @@ pub use mirror::mirror_accuracy;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
-pub use pooled::{PooledForest, PooledRidge};
+pub use pooled::{Hazard, PooledForest, PooledHurdle, PooledRidge};
 pub use power_law::{PowerCurve, PowerLaw};
 pub use signals::{Link, Signal, SignalsAft};
 pub use skills::{LocalSlope, PooledSlope, RemainingSkills, SkillNames, Strength, UnitSlope};
@@ -309,6 +309,8 @@ pub const THEORIES: &[TheoryEntry] = &[
     pooled::RIDGE,
     pooled::FOREST_LEVEL,
     pooled::FOREST_CHANGE,
+    pooled::HAZARD,
+    pooled::HURDLE,
     auto::ENTRY,
 ];
 
