@@ -13,6 +13,6 @@ mod summary;
 mod tests;
 
 pub use protocol::{Axis, Better, EventSpec, Protocol, ScaleUnit, TargetSpec, Visible};
-pub use replay::{BacktestError, Record, Replay, replay};
+pub use replay::{BacktestError, Record, Replay, Waited, replay};
 pub use suite::{Suite, SuiteRun};
 pub use summary::{Line, summarize_replay};
