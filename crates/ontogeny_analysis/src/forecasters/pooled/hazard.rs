@@ -173,11 +173,6 @@ fn penalized(rows: &[Row<'_>], theta: &[f64], roughness: f64, ridge: f64) -> Lik
         gradient[j] -= ridge * theta[j];
         information[j][j] += ridge;
     }
-    for i in 0..n {
-        for j in 0..i {
-            information[j][i] = information[i][j];
-        }
-    }
     Likelihood { value, gradient, information }
 }
 

@@ -5,7 +5,9 @@
 //! is a mixture of two: the times of all finished runs that had the event, and the same times weighted by a forest
 //! that separates their ranks. The weights of the mixtures are those under which cells left out score best
 //! (stacking, Wolpert 1992; Brier score for whether, CRPS for when), in quarters; where signals say nothing, the
-//! answers without signals get the weight.
+//! answers without signals get the weight. A mixture of probabilities is too near the middle wherever its parts are
+//! sure, so the log-odds of *whether* then get a constant and a slope from the same left-out answers (Platt 1999),
+//! held near 0 and 1.
 //!
 //! A forest of event times knows both things, but its cuts serve the order of the times, and "never" is only the
 //! last of them: with few such runs it is hardly worth a cut. Here the rare answer has trees of its own.
@@ -36,6 +38,8 @@ pub(crate) const ENTRY: TheoryEntry = TheoryEntry { spec: SPEC, build: || Box::n
 
 /// Penalties on the squared coefficients of normal scores.
 const RIDGES: [f64; 6] = [100.0, 30.0, 10.0, 3.0, 1.0, 0.3];
+/// Prior standard deviation of constant and slope of the recalibration.
+const PRIOR_SD: f64 = 0.5;
 /// Steps in which the weights of mixtures are chosen.
 const PARTS: usize = 4;
 
@@ -77,11 +81,6 @@ fn ridge_logistic(rows: &[(&[f64], bool, f64)], ridge: f64, start: Vec<f64>) -> 
             value -= 0.5 * ridge * theta[j] * theta[j];
             gradient[j] -= ridge * theta[j];
             information[j][j] += ridge;
-        }
-        for i in 0..n {
-            for j in 0..i {
-                information[j][i] = information[i][j];
-            }
         }
         Likelihood { value, gradient, information }
     };
@@ -161,6 +160,38 @@ fn shares_of_three() -> impl Iterator<Item = [f64; 3]> {
 
 fn mix(shares: [f64; 3], answers: [f64; 3]) -> f64 {
     dot(&shares, &answers)
+}
+
+/// Constant and slope that bring log-odds in line with what happened, with normal priors about 0 and 1.
+fn recalibrate(said: &[f64], outcomes: &[(bool, f64)]) -> Option<[f64; 2]> {
+    let precision = 1.0 / (PRIOR_SD * PRIOR_SD);
+    let at = |theta: &[f64]| {
+        let (c, slope) = (theta[0], theta[1]);
+        let mut value = -0.5 * precision * (c * c + (slope - 1.0).powi(2));
+        let mut gradient = vec![-precision * c, -precision * (slope - 1.0)];
+        let mut information = vec![vec![precision, 0.0], vec![0.0, precision]];
+        for (p, (yes, weight)) in said.iter().zip(outcomes) {
+            let z = log_odds(*p);
+            let q = logistic(c + slope * z);
+            value += weight * (if *yes { q } else { 1.0 - q }).max(1e-300).ln();
+            let (s, w) = (weight * (f64::from(u8::from(*yes)) - q), weight * q * (1.0 - q));
+            gradient[0] += s;
+            gradient[1] += s * z;
+            information[0][0] += w;
+            information[1][0] += w * z;
+            information[1][1] += w * z * z;
+        }
+        Likelihood { value, gradient, information }
+    };
+    let (theta, _) = fisher_scoring(vec![0.0, 1.0], at)?;
+    // A forecast that is better turned round is no forecast.
+    Some([theta[0], theta[1].max(0.0)])
+}
+
+/// `ln(p / (1 - p))` with `p` kept inside [.005, .995].
+fn log_odds(p: f64) -> f64 {
+    let p = p.clamp(0.005, 0.995);
+    (p / (1.0 - p)).ln()
 }
 
 /// When, given that it happens: times of finished runs with weights.
@@ -249,6 +280,8 @@ struct FittedHurdle {
     coef: Vec<f64>,
     /// Weights of share, forest and regression.
     shares: [f64; 3],
+    /// Constant and slope of the recalibration.
+    line: [f64; 2],
     when: When,
     identity: Identity,
 }
@@ -290,10 +323,13 @@ impl Theory for PooledHurdle {
                 best = (l, shares);
             }
         }
+        let said: Vec<f64> = answers.iter().map(|a| mix(best.1, *a)).collect();
+        let line = recalibrate(&said, &outcomes).ok_or(none.clone())?;
         let coef = sides.fit(ridge).ok_or(none)?;
         let when = When::learn(&w);
         let mut params = coef.clone();
         params.extend(best.1);
+        params.extend(line);
         params.extend([share, ridge, when.trust]);
         params.extend(&when.times);
         let identity = Identity::new(SPEC, params, runs);
@@ -304,6 +340,7 @@ impl Theory for PooledHurdle {
             trees,
             coef,
             shares: best.1,
+            line,
             when,
             outcomes,
             identity,
@@ -319,7 +356,8 @@ impl Fitted for FittedHurdle {
         let linear = logistic(self.coef[0] + dot(&self.scores.apply(&row), &self.coef[1..]));
         // Never surer than one exception among so many runs and one more.
         let least = 0.5 / (self.outcomes.len() as f64 + 1.0);
-        let happens = mix(self.shares, [self.share, forest, linear]).clamp(least, 1.0 - least);
+        let z = log_odds(mix(self.shares, [self.share, forest, linear]));
+        let happens = logistic(self.line[0] + self.line[1] * z).clamp(least, 1.0 - least);
         let when = self.when.predict(&row, from, to)?;
         Some(Predictive { never_prob: 1.0 - happens, ..when })
     }

@@ -6,6 +6,8 @@ mod hurdle;
 mod normal_scores;
 mod ridge;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod trees;
 mod waiting;
 

@@ -94,7 +94,7 @@ impl Grower<'_> {
 #[derive(Debug)]
 pub(super) struct Trees {
     /// With the number under which each was drawn.
-    trees: Vec<(u64, Tree)>,
+    grown: Vec<(u64, Tree)>,
     n_rows: usize,
     cell_of: Vec<u64>,
     one_cell: bool,
@@ -108,7 +108,7 @@ impl Trees {
         let names: Vec<&str> = cells.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let cell = |c: &&str| names.binary_search(c).unwrap_or(0) as u64;
         let mut made = Self {
-            trees: Vec::new(),
+            grown: Vec::new(),
             n_rows: rows.len(),
             cell_of: cells.iter().map(cell).collect(),
             one_cell: names.len() < 2,
@@ -119,7 +119,7 @@ impl Trees {
                 (0..rows.len()).filter(|i| made.sees(t, *i)).map(|i| i as u32).collect();
             if members.len() >= LEAF {
                 let mut grower = Grower { rows, goals, draws: made.philox.at(t), next: 0 };
-                made.trees.push((t, grower.grow(members)));
+                made.grown.push((t, grower.grow(members)));
             }
         }
         made
@@ -142,7 +142,7 @@ impl Trees {
 
     fn over(&self, row: &[f64], asked: impl Fn(u64) -> bool) -> Vec<f64> {
         let mut weights = vec![0.0; self.n_rows];
-        for (_, tree) in self.trees.iter().filter(|(t, _)| asked(*t)) {
+        for (_, tree) in self.grown.iter().filter(|(t, _)| asked(*t)) {
             let leaf = tree.leaf(row);
             for &i in leaf {
                 weights[i as usize] += 1.0 / leaf.len() as f64;
