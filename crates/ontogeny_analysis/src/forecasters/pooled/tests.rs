@@ -21,6 +21,8 @@ enum Law {
     Hazard,
     /// `a > .7` means never; else `ln T` is normal about `6.5 + .6 b`.
     Whether,
+    /// The same with never at odds of `exp(3 (a - .7))`: a threshold that is not sharp.
+    Tendency,
     /// One run in three never; else `ln T` is uniform: the signals know nothing.
     Nothing,
     /// Always, or never.
@@ -58,7 +60,10 @@ fn run_with(seed: u64, law: Law, a: f64) -> TrainingRun {
     let ln_t = match law {
         Law::Hazard => from - luck.ln() / (0.35 * (1.2 * a).exp()),
         Law::Whether if a > 0.7 => f64::INFINITY,
-        Law::Whether => (6.5 + 0.6 * b + 0.3 * d.normal(3)).clamp(from + 0.1, to - 0.1),
+        Law::Tendency if d.uniform(5) < logistic(3.0 * (a - 0.7)) => f64::INFINITY,
+        Law::Whether | Law::Tendency => {
+            (6.5 + 0.6 * b + 0.3 * d.normal(3)).clamp(from + 0.1, to - 0.1)
+        }
         Law::Nothing if d.uniform(4) < 1.0 / 3.0 => f64::INFINITY,
         Law::Nothing | Law::All(true) => from + luck * (to - from),
         Law::All(false) => f64::INFINITY,
@@ -164,7 +169,7 @@ fn probabilities_of_the_event_mean_what_they_say() {
     for (theory, law) in [
         (&PooledHurdle as &dyn Theory, Law::Hazard),
         (&Hazard, Law::Hazard),
-        (&PooledHurdle, Law::Whether),
+        (&PooledHurdle, Law::Tendency),
         (&PooledHurdle, Law::Nothing),
         (&Hazard, Law::Nothing),
     ] {
