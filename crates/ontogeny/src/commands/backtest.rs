@@ -119,7 +119,9 @@ fn cells(l: &Line) -> [String; 11] {
         c.map(|c| format!("{c:.2}").trim_start_matches('0').to_owned()).join("/")
     });
     let choice = match (l.pairs, l.regret, l.auc) {
-        (_, _, Some(auc)) => format!("AUC {auc:.3}"),
+        (_, _, Some(auc)) => {
+            format!("AUC {auc:.3}, Brier {}, C {}", number(l.brier), number(l.concordance))
+        }
         (Some(p), Some(r), _) => format!("{p:.3}, {r:.3}"),
         (Some(p), None, _) => format!("{p:.3}"),
         _ => "–".to_owned(),

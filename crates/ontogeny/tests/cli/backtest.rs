@@ -45,7 +45,9 @@ fn sandbox() -> Sandbox {
 fn a_suite_is_scored_by_a_protocol_alone() {
     let sandbox = sandbox();
     let text = sandbox.run("backtest suite --protocol protocol.toml").ok();
-    for part in ["visible: 30 % of the run", "pooled-ridge", "climatology (baseline)", "delta (baseline)"] {
+    for part in
+        ["visible: 30 % of the run", "pooled-ridge", "climatology (baseline)", "delta (baseline)"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     let json = sandbox.run("backtest suite --protocol protocol.toml --json").json();

@@ -15,6 +15,6 @@ mod tests;
 mod tests_of_runs;
 
 pub use protocol::{Axis, Better, EventSpec, Protocol, ScaleUnit, TableSpec, TargetSpec, Visible};
-pub use replay::{BacktestError, Record, Replay, replay};
+pub use replay::{BacktestError, Record, Replay, Waited, replay};
 pub use suite::{Suite, SuiteRun};
 pub use summary::{Line, summarize_replay};

@@ -41,12 +41,41 @@ pub struct Record {
     /// What happened: a value on the axis of the target, or `ln` of the step; `None` for an event that did not
     /// happen.
     pub truth: Option<f64>,
+    /// Of events: how long the run was watched, and what was seen.
+    pub waited: Option<Waited>,
     /// The forecast; `None` where the forecaster said nothing.
     pub predictive: Option<Predictive>,
     /// Lower is better: CRPS over the unit of the group for values, integrated Brier for events.
     pub score: Option<f64>,
     /// The unit of the group.
     pub scale: f64,
+}
+
+/// What is known of an event time, in natural logarithms of steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Waited {
+    /// The cut.
+    pub from: f64,
+    /// The horizon.
+    pub to: f64,
+    /// The last reading before the event, or of the run.
+    pub lo: f64,
+    /// The first reading with the event; `None` if there was none by the horizon or the end of the run.
+    pub hi: Option<f64>,
+}
+
+impl Waited {
+    pub(crate) fn lifetime(self) -> Lifetime {
+        self.hi.map_or(Lifetime::Censored { at: self.lo }, |hi| Lifetime::Event { lo: self.lo, hi })
+    }
+
+    /// Whether it came by the horizon; `None` if the run ended (by more than one percent) before it.
+    pub(crate) fn came(self) -> Option<bool> {
+        match self.hi {
+            Some(_) => Some(true),
+            None => (self.lo >= self.to - 0.01).then_some(false),
+        }
+    }
 }
 
 /// What a backtest found, record by record.
@@ -421,6 +450,7 @@ fn run_job(job: &Job<'_>, protocol: &Protocol, forecasters: &[&TheoryEntry]) -> 
                 cut: job.cut,
                 forecaster: (*name).to_owned(),
                 truth: unit.truth,
+                waited: unit.waited(&query),
                 // What cannot be scored was no forecast.
                 predictive: predictive.filter(|_| score.is_some()),
                 score,
@@ -450,6 +480,17 @@ impl Unit {
             Answer::Time(t) => (t.mid(), Some(t)),
         };
         Some(Self { prefix: mark.prefix, truth, time })
+    }
+
+    fn waited(&self, query: &Query) -> Option<Waited> {
+        let (Target::EventTime { horizon, .. }, Some(t)) = (&query.target, self.time) else {
+            return None;
+        };
+        let (lo, hi) = match t {
+            Lifetime::Event { lo, hi } => (lo, Some(hi)),
+            Lifetime::Censored { at } => (at, None),
+        };
+        Some(Waited { from: self.prefix.cutoff().ln(), to: horizon.ln(), lo, hi })
     }
 
     fn score(&self, p: &Predictive, query: &Query, scale: f64) -> Option<f64> {

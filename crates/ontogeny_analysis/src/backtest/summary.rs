@@ -5,8 +5,9 @@ use super::replay::{Record, Replay};
 use crate::distribution::{Cdf, Support, median as middle};
 use crate::forecasters::BASELINES;
 use crate::math::{mean, median};
-use crate::scores::{Skill, skill};
+use crate::scores::{self, DCalibration, PitRange, Skill, skill};
 use crate::stats::spearman;
+use crate::survival::Lifetime;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -43,8 +44,15 @@ pub struct Line {
     pub regret: Option<f64>,
     /// Mean over groups of Spearman's rank correlation between median forecasts and outcomes (values only).
     pub rho: Option<f64>,
-    /// Events: area under the curve of P(event) for whether it happened.
+    /// Events: area under the curve of P(event by the horizon) for whether it came; runs that ended earlier without
+    /// it are in no pair.
     pub auc: Option<f64>,
+    /// Events: mean Brier score of the same probability on the same runs.
+    pub brier: Option<f64>,
+    /// Events: Harrell's C of the expected `ln T`, "never" counting as the horizon.
+    pub concordance: Option<f64>,
+    /// Events: how the times fell over the tenths of their forecasts.
+    pub d_calibration: Option<DCalibration>,
 }
 
 /// Summarizes a replay, cut by cut in the order of the protocol, baselines first.
@@ -119,6 +127,9 @@ fn line(
     let folds: Vec<String> = spoken.iter().map(|r| format!("{} {}", r.group, r.fold)).collect();
     let against = best.as_ref().map(|b| b.0.to_owned());
     let gained = best.and_then(|(_, theirs)| skill(&scores, &theirs, &folds, 1));
+    let came: Vec<(f64, bool)> = (spoken.iter())
+        .filter_map(|r| Some((1.0 - r.predictive.as_ref()?.never_prob, r.waited?.came()?)))
+        .collect();
     let is_event = protocol.targets.iter().any(|t| t.event.is_some());
     Line {
         cut,
@@ -136,7 +147,10 @@ fn line(
         pairs: if is_event { None } else { pairs(&spoken) },
         regret: if is_event { None } else { regret(&spoken, protocol) },
         rho: if is_event { None } else { rho(&spoken) },
-        auc: if is_event { auc(&spoken) } else { None },
+        auc: scores::auc(&came),
+        brier: mean(&came.iter().map(|(p, y)| scores::brier(*p, *y)).collect::<Vec<_>>()),
+        concordance: scores::harrell_c(&expected(&spoken)),
+        d_calibration: scores::d_calibration(&pits(&spoken)),
     }
 }
 
@@ -207,17 +221,25 @@ fn regret(spoken: &[&Record], protocol: &Protocol) -> Option<f64> {
     median(&all)
 }
 
-fn auc(spoken: &[&Record]) -> Option<f64> {
-    let happens = |r: &&&Record| r.predictive.as_ref().map(|p| 1.0 - p.never_prob);
-    let (yes, no): (Vec<&&Record>, Vec<&&Record>) = spoken.iter().partition(|r| r.truth.is_some());
-    let yes: Vec<f64> = yes.iter().filter_map(happens).collect();
-    let no: Vec<f64> = no.iter().filter_map(happens).collect();
-    let beats = |a: f64, b: f64| match a.total_cmp(&b) {
-        std::cmp::Ordering::Greater => 1.0,
-        std::cmp::Ordering::Equal => 0.5,
-        std::cmp::Ordering::Less => 0.0,
+/// Expected `ln T` up to the horizon, beside what is known.
+fn expected(spoken: &[&Record]) -> Vec<(f64, Lifetime)> {
+    let of = |r: &&Record| {
+        let (p, waited) = (r.predictive.as_ref()?, r.waited?);
+        let happens = 1.0 - p.never_prob;
+        Some((happens * mean(&p.quantiles)? + p.never_prob * waited.to, waited.lifetime()))
     };
-    let won: f64 = yes.iter().flat_map(|a| no.iter().map(|b| beats(*a, *b))).sum();
-    let n = (yes.len() * no.len()) as f64;
-    (n > 0.0).then(|| won / n)
+    spoken.iter().filter_map(of).collect()
+}
+
+/// Where event times fell in their forecasts; a run that was not watched to the horizon counts from where it ended.
+fn pits(spoken: &[&Record]) -> Vec<PitRange> {
+    let of = |r: &&Record| {
+        let w = r.waited?;
+        let cdf = Cdf::new(r.predictive.as_ref()?, Support::Window { from: w.from, to: w.to })?;
+        Some(match w.hi {
+            Some(hi) => PitRange { lo: cdf.at(w.lo), hi: cdf.at(hi) },
+            None => PitRange { lo: cdf.at(w.lo), hi: 1.0 },
+        })
+    };
+    spoken.iter().filter_map(of).collect()
 }

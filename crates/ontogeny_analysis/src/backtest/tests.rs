@@ -140,3 +140,43 @@ fn every_job_ticks_and_the_order_does_not_matter() {
     assert_eq!(count.load(Ordering::Relaxed), 16);
     assert_eq!(first, replay(&s, &p, &|_| {}));
 }
+
+#[test]
+fn events_are_judged_by_whether_and_by_when() {
+    // Losses fall through .5 at a step that the rate of the run decides; what shows early is the rate but for luck.
+    // A fifth of the runs end at step 300, where nobody knows.
+    let runs = (0..80_u64).map(|i| {
+        let d = Philox::new(11, "events").at(i);
+        let rate = 0.002 * d.normal(0).exp();
+        let late = rate * (0.5 * d.normal(1)).exp();
+        let end = if i % 5 == 0 { 30 } else { 100 };
+        let points = (0..=end).map(|t: u64| {
+            let done = 10.0 * (rate * t.min(10) as f64 + late * t.saturating_sub(10) as f64);
+            (t * 10, (-done).exp() + 0.002 * d.normal(10 + t))
+        });
+        SuiteRun {
+            id: RunId::new(format!("r{i}")).unwrap(),
+            attributes: BTreeMap::from([("family".to_owned(), format!("f{}", i % 10))]),
+            series: vec![Series::from_pairs("loss", "1", points)],
+        }
+    });
+    let s = Suite { runs: runs.collect() };
+    let p = protocol(
+        r#"{"target": [{"series": "loss", "event": {"direction": "falling", "level": 0.5}}],
+            "features": [], "visible": {"axis": "step", "cuts": [100], "end": 1000},
+            "forecasters": ["hazard", "pooled-hurdle"]}"#,
+    );
+    let found = replay(&s, &p, &|_| {}).unwrap();
+    let known = |r: &&Record| r.forecaster == "hazard" && r.waited.unwrap().came().is_some();
+    let asked = found.records.iter().filter(|r| r.forecaster == "hazard").count();
+    assert!(found.records.iter().filter(known).count() < asked);
+    let lines = summarize_replay(&found, &p);
+    let base = at(&lines, 100.0, "climatology");
+    for name in ["hazard", "pooled-hurdle"] {
+        let l = at(&lines, 100.0, name);
+        assert!(l.skill.as_ref().unwrap().lo > 0.0, "{name} {l:?}");
+        assert!(l.auc.unwrap() > 0.85 && l.concordance.unwrap() > 0.75, "{name} {l:?}");
+        assert!(l.brier.unwrap() < 0.7 * base.brier.unwrap(), "{name} {l:?} {base:?}");
+        assert!(l.d_calibration.unwrap().p > 0.01, "{name} {l:?}");
+    }
+}

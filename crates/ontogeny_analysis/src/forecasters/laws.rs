@@ -80,6 +80,8 @@ fn every_theory_answers_or_says_why_not() {
             "signals-aft",
             "mirror-accuracy",
             "pooled-forest-level",
+            "hazard",
+            "pooled-hurdle",
             "auto",
         ]
     );

@@ -64,7 +64,7 @@ pub use mixture_law::MixtureShares;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
-pub use pooled::{PooledForest, PooledRidge};
+pub use pooled::{Hazard, PooledForest, PooledHurdle, PooledRidge};
 pub use power_law::{PowerCurve, PowerLaw};
 pub use scaling_law::ScalingLaw;
 pub use schedule_law::ByPlan;
@@ -331,6 +331,8 @@ pub const THEORIES: &[TheoryEntry] = &[
     pooled::RIDGE,
     pooled::FOREST_LEVEL,
     pooled::FOREST_CHANGE,
+    pooled::HAZARD,
+    pooled::HURDLE,
     scaling_law::ENTRY,
     scaling_law::ENTRY_CHINCHILLA,
     schedule_law::ENTRY,

@@ -2,6 +2,7 @@
 
 pub(crate) mod linear;
 pub(crate) mod minimize;
+pub(crate) mod scoring;
 pub(crate) mod special;
 
 /// Arithmetic mean; `None` of nothing.

@@ -118,6 +118,22 @@ pub(crate) fn beta_quantile(a: f64, b: f64, p: f64) -> f64 {
     0.5 * (lo + hi)
 }
 
+/// `P(X > x)` of chi-square with `dof` degrees of freedom, by the recurrence of the incomplete gamma function.
+pub(crate) fn chi_square_sf(x: f64, dof: u32) -> f64 {
+    if x <= 0.0 {
+        return 1.0;
+    }
+    let h = 0.5 * x;
+    // Q(1/2, h) = erfc(√h), Q(1, h) = exp(-h); Q(a + 1, h) = Q(a, h) + h^a exp(-h) / Γ(a + 1).
+    let odd = dof % 2 == 1;
+    let (mut a, mut q) = if odd { (0.5, libm::erfc(h.sqrt())) } else { (1.0, (-h).exp()) };
+    while a + 0.5 < 0.5 * f64::from(dof) {
+        q += (a * h.ln() - h - libm::lgamma(a + 1.0)).exp();
+        a += 1.0;
+    }
+    q.clamp(0.0, 1.0)
+}
+
 #[cfg(test)]
 /// P(T <= t) of Student's t with `dof` degrees of freedom.
 pub(crate) fn student_cdf(t: f64, dof: f64) -> f64 {
@@ -158,6 +174,9 @@ mod tests {
         // I_x(2, 3) = 6x^2 - 8x^3 + 3x^4.
         check(beta_inc(2.0, 3.0, 0.3), 0.3483);
         check(beta_inc(0.5, 0.5, 0.5), 0.5);
+        check(chi_square_sf(16.918_977_604_620_448, 9), 0.05);
+        check(chi_square_sf(5.991_464_547_107_979, 2), 0.05);
+        check(chi_square_sf(3.841_458_820_694_124, 1), 0.05);
     }
 
     #[test]

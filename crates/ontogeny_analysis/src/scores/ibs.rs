@@ -2,7 +2,9 @@
 //!
 //! `IBS = 1/ln(H/t0) ∫_{ln t0}^{ln H} (F(e^u) - 1{T <= e^u})² du`, in [0, 1]. An interval-censored `T` is
 //! averaged over `ln T` uniform in `[ln lo, ln hi]`. With administrative censoring at a known `H` no
-//! weighting is needed. Source: Graf et al. 1999; docs/protocol.md section 0.
+//! weighting is needed. A run that was not watched until `H` is scored for as long as it was, over the same
+//! denominator: at every `u` the runs still watched are scored against what is known of them, which stays proper.
+//! Source: Graf et al. 1999; docs/protocol.md section 0.
 
 use crate::distribution::{Cdf, Support};
 use crate::survival::Lifetime;
@@ -11,7 +13,8 @@ use ontogeny_core::{Predictive, Step};
 /// Scores an event-time forecast against what happened.
 ///
 /// The integral is exact: `F` is piecewise linear, so the integrand is piecewise quadratic and Simpson's
-/// rule has no error. An event before the cutoff counts as one at it, one after the horizon as "never".
+/// rule has no error. An event before the cutoff counts as one at it, one after the horizon as "never"; a run
+/// without event that was watched to within one percent of the horizon counts as watched to it.
 /// `None` if the prediction is malformed or the window is empty.
 ///
 /// # Examples
@@ -38,17 +41,22 @@ pub fn integrated_brier(
         Lifetime::Event { lo, hi } => (lo.clamp(from, to), hi.clamp(from, to)),
         Lifetime::Censored { .. } => (to, to),
     };
+    // Until when it is known what happened.
+    let end = match outcome {
+        Lifetime::Censored { at } if at < to - 0.01 => at.max(from),
+        _ => to,
+    };
     let happens = cdf.happens();
     let mut total = 0.0;
     for w in cdf.corners().windows(2) {
         let ((x0, p0), (x1, p1)) = (w[0], w[1]);
-        if x1 <= x0 {
+        if x1 <= x0 || x0 >= end {
             continue;
         }
         let f = |x: f64| happens * (p0 + (p1 - p0) * (x - x0) / (x1 - x0));
-        let mut cuts = vec![x0, x1];
+        let mut cuts = vec![x0, x1.min(end)];
         for c in [lo, hi] {
-            if c > x0 && c < x1 {
+            if c > x0 && c < x1.min(end) {
                 cuts.push(c);
             }
         }
@@ -102,6 +110,8 @@ mod tests {
         // Never: ∫ u² = 1/3; with never_prob 1 it is 0.
         check(&uniform(0.0), Lifetime::Censored { at: l }, 1.0 / 3.0);
         check(&uniform(1.0), Lifetime::Censored { at: l }, 0.0);
+        // Ended half-way without it: ∫ u² to 1/2 = 1/24.
+        check(&uniform(0.0), Lifetime::Censored { at: 0.5 * l }, 1.0 / 24.0);
         // Averaged over v uniform in [0, 1]: 1/12 + 1/12 = 1/6.
         check(&uniform(0.0), Lifetime::Event { lo: 0.0, hi: l }, 1.0 / 6.0);
         // never_prob 1/2, T at the start: ∫ (1 - u/2)² = 7/12.

@@ -1,10 +1,9 @@
 //! A forest over early signals whose leaves keep their runs: the forecast is a weighted sample of finished runs.
 //!
-//! Extremely randomized trees (Geurts et al. 2006): at a node a few columns are drawn, each with the value of a
-//! random member as threshold, and the cut that best separates the ranks of the answers is taken. A new run
-//! falls into one leaf of every tree; each run there gets its share of the weight (Meinshausen 2006, quantile
-//! regression forests), so the forecast has the width, the skew and the second mode that such runs had. Why not a
-//! crate: `docs/decisions/0006`.
+//! Extremely randomized trees (Geurts et al. 2006) that separate the ranks of the answers. A new run falls into
+//! one leaf of every tree; each run there gets its share of the weight (Meinshausen 2006, quantile regression
+//! forests), so the forecast has the width, the skew and the second mode that such runs had. Why not a crate:
+//! `docs/decisions/0006`.
 //!
 //! Every tree is grown without a third of the cells. What the trees that have not seen a run's cell say about
 //! that run is compared with what became of it, and the forecast is widened or narrowed so that nine in ten of
@@ -15,6 +14,7 @@
 //! Two forms: the *level* forest forecasts the answer, the *change* forest what remains after the last value.
 
 use super::signals::Signals;
+use super::trees::Trees;
 use crate::distribution::{Cdf, Support, from_lifetimes, from_weighted, median, rescale};
 use crate::forecasters::landmark::{Answer, landmarks};
 use crate::forecasters::{
@@ -22,16 +22,12 @@ use crate::forecasters::{
 };
 use crate::stats::ranks;
 use crate::survival::Lifetime;
-use ontogeny_core::random::{Draws, Philox};
 use ontogeny_core::{Predictive, Prefix, Step, Target, TheoryRef};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// Trees, least members of a leaf, and runs below which no forest is grown.
-const TREES: u64 = 100;
-const LEAF: usize = 5;
+/// Runs below which no forest is grown.
 const LEAST_RUNS: usize = 20;
-/// Share of the cells that a tree sees, and of outcomes that the central interval is to cover.
-const SEEN: f64 = 0.67;
+/// Share of outcomes that the central interval is to cover.
 const COVERED: f64 = 0.9;
 
 const fn spec(name: &'static str) -> TheorySpec {
@@ -59,105 +55,16 @@ pub struct PooledForest {
 }
 
 #[derive(Debug)]
-enum Tree {
-    Leaf(Vec<u32>),
-    Cut { column: usize, at: f64, below: Box<Tree>, above: Box<Tree> },
-}
-
-impl Tree {
-    fn leaf(&self, row: &[f64]) -> &[u32] {
-        match self {
-            Self::Leaf(members) => members,
-            Self::Cut { column, at, below, above } => {
-                if row[*column] < *at {
-                    below.leaf(row)
-                } else {
-                    above.leaf(row)
-                }
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
 struct FittedForest {
     signals: Signals,
     from_last: bool,
-    trees: Vec<Tree>,
+    trees: Trees,
     answers: Vec<f64>,
     /// Of event times: the lifetimes, and the last step that is looked at.
     lifetimes: Option<(Vec<Lifetime>, Step)>,
     /// By how much distances from the median are multiplied.
     factor: f64,
     identity: Identity,
-}
-
-/// Grows trees from rows and ranks of answers.
-struct Grower<'a> {
-    rows: &'a [Vec<f64>],
-    ranks: &'a [f64],
-    draws: Draws,
-    /// Index of the next random number.
-    next: u64,
-}
-
-impl Grower<'_> {
-    fn below(&mut self, n: usize) -> usize {
-        self.next += 1;
-        self.draws.below(self.next, n as u64) as usize
-    }
-
-    fn grow(&mut self, members: Vec<u32>) -> Tree {
-        if members.len() < 2 * LEAF {
-            return Tree::Leaf(members);
-        }
-        let width = self.rows[0].len();
-        let mut best: Option<(f64, usize, f64)> = None;
-        for _ in 0..width.div_ceil(2).min(12) {
-            let column = self.below(width);
-            let at = self.rows[members[self.below(members.len())] as usize][column];
-            if let Some(gain) = self.gain(&members, column, at)
-                && best.is_none_or(|b| gain > b.0)
-            {
-                best = Some((gain, column, at));
-            }
-        }
-        let Some((_, column, at)) = best else { return Tree::Leaf(members) };
-        let (below, above) = members.into_iter().partition(|i| self.rows[*i as usize][column] < at);
-        Tree::Cut {
-            column,
-            at,
-            below: Box::new(self.grow(below)),
-            above: Box::new(self.grow(above)),
-        }
-    }
-
-    /// Between-group sum of squares of the ranks; `None` if a side would be too small.
-    fn gain(&self, members: &[u32], column: usize, at: f64) -> Option<f64> {
-        let (mut n, mut sum, mut total) = (0usize, 0.0, 0.0);
-        for &i in members {
-            let rank = self.ranks[i as usize];
-            total += rank;
-            if self.rows[i as usize][column] < at {
-                n += 1;
-                sum += rank;
-            }
-        }
-        let m = members.len() - n;
-        (n >= LEAF && m >= LEAF).then(|| sum * sum / n as f64 + (total - sum).powi(2) / m as f64)
-    }
-}
-
-/// The share of every finished run in the leaves that `row` falls into.
-fn weights<'t>(trees: impl Iterator<Item = &'t Tree>, row: &[f64], n: usize) -> Vec<f64> {
-    let mut weights = vec![0.0; n];
-    for tree in trees {
-        let leaf = tree.leaf(row);
-        for &i in leaf {
-            weights[i as usize] += 1.0 / leaf.len() as f64;
-        }
-    }
-    weights
 }
 
 /// The answers with their weights, each moved by `base`; `None` if nobody has a weight.
@@ -233,25 +140,8 @@ impl Theory for PooledForest {
             return Err(NotFitted::TooFewRuns { theory: spec.name, needed: LEAST_RUNS, found });
         }
         let ranks = ranks(&answers);
-        let philox = Philox::new(0, "pooled-forest");
-        let names: Vec<&str> = cells.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        let cell = |i: usize| names.iter().position(|n| *n == cells[i]).unwrap_or(0) as u64;
-        let cell_of: Vec<u64> = (0..rows.len()).map(cell).collect();
-        // Which cells a tree sees; with a single cell there is nothing to leave out.
-        let sees = |t: u64, i: usize| {
-            names.len() < 2 || philox.at(t).uniform(cell_of[i] + (1 << 40)) < SEEN
-        };
-        let grown = (0..TREES).filter_map(|t| {
-            let members: Vec<u32> =
-                (0..rows.len()).filter(|i| sees(t, *i)).map(|i| i as u32).collect();
-            let mut grower = Grower { rows: &rows, ranks: &ranks, draws: philox.at(t), next: 0 };
-            (members.len() >= LEAF).then(|| (t, grower.grow(members)))
-        });
-        let (ids, trees): (Vec<u64>, Vec<Tree>) = grown.unzip();
-        let unseen = |i: usize| {
-            let blind = ids.iter().zip(&trees).filter(|(t, _)| !sees(**t, i)).map(|(_, tree)| tree);
-            moved(&answers, &weights(blind, &rows[i], answers.len()), 0.0)
-        };
+        let trees = Trees::grow(&rows, &ranks, &cells, "pooled-forest");
+        let unseen = |i: usize| moved(&answers, &trees.unseen(i, &rows[i]), 0.0);
         let ratios = (0..rows.len()).filter_map(|i| ratio(&unseen(i)?, answers[i])).collect();
         let factor = if horizon.is_some() { 1.0 } else { conformal(ratios) };
         let lifetimes = horizon.map(|h| (lifetimes, h));
@@ -273,7 +163,7 @@ impl Fitted for FittedForest {
     fn predict(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Predictive> {
         let row = self.signals.row(prefix, features)?;
         let base = if self.from_last { self.signals.last(prefix)? } else { 0.0 };
-        let weights = weights(self.trees.iter(), &row, self.answers.len());
+        let weights = self.trees.weights(&row);
         if let Some((lifetimes, horizon)) = &self.lifetimes {
             let alike = in_proportion(lifetimes, &weights);
             let now = prefix.cutoff();

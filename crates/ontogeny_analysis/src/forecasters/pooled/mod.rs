@@ -1,11 +1,22 @@
 //! Forecasters that learn across runs: from what beginnings looked like to what became of them.
 
 mod forest;
+mod hazard;
+mod hurdle;
+mod normal_scores;
 mod ridge;
 mod signals;
+#[cfg(test)]
+mod tests;
+mod trees;
+mod waiting;
 
 pub use forest::PooledForest;
+pub use hazard::Hazard;
+pub use hurdle::PooledHurdle;
 pub use ridge::PooledRidge;
 
 pub(crate) use forest::{CHANGE_ENTRY as FOREST_CHANGE, LEVEL_ENTRY as FOREST_LEVEL};
+pub(crate) use hazard::ENTRY as HAZARD;
+pub(crate) use hurdle::ENTRY as HURDLE;
 pub(crate) use ridge::ENTRY as RIDGE;
