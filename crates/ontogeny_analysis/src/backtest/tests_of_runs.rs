@@ -9,7 +9,7 @@ fn run(name: &str, attributes: &[(&str, String)], series: Vec<Series>) -> SuiteR
     SuiteRun { id: RunId::made_of(name).unwrap(), attributes, series }
 }
 
-fn protocol(json: serde_json::Value) -> Protocol {
+fn protocol(json: &serde_json::Value) -> Protocol {
     let mut all = serde_json::json!({ "name": "t", "title": "?", "scale": "one" });
     all.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
     serde_json::from_value(all).unwrap()
@@ -26,10 +26,11 @@ fn of<'a>(lines: &'a [Line], name: &str) -> &'a Line {
 /// Loss 1.7 + 400 N^-.34 + 400 D^-.28 with one percent of a nat of noise, on a grid of sizes and data.
 fn ladder(seed: u64) -> Suite {
     let mut runs = Vec::new();
-    for i in 0..9_u32 {
-        for j in 0..5_u32 {
-            let (n, d) = (1e7 * 3_f64.powi(i as i32), 2e9 * 3_f64.powi(i as i32 + j as i32 - 2));
-            let noise = 0.003 * Philox::new(seed, "ladder").at(u64::from(i * 9 + j)).normal(0);
+    for i in 0..9_i32 {
+        for j in 0..5_i32 {
+            let (n, d) = (1e7 * 3_f64.powi(i), 2e9 * 3_f64.powi(i + j - 2));
+            let noise =
+                0.003 * Philox::new(seed, "ladder").at((i * 9 + j).unsigned_abs().into()).normal(0);
             let loss = 1.7 + 400.0 * n.powf(-0.34) + 400.0 * d.powf(-0.28) + noise;
             let about = [("params", n.to_string()), ("tokens", d.to_string())];
             runs.push(run(
@@ -44,7 +45,7 @@ fn ladder(seed: u64) -> Suite {
 
 #[test]
 fn a_planted_scaling_law_is_found_beyond_the_budgets_seen() {
-    let p = protocol(serde_json::json!({
+    let p = protocol(&serde_json::json!({
         "features": ["params", "tokens"],
         "visible": { "axis": "runs", "by": ["params", "tokens"], "cuts": [1e20] },
         "target": [{ "series": "loss", "log": true, "better": "lower" }],
@@ -74,7 +75,7 @@ fn a_planted_scaling_law_is_found_beyond_the_budgets_seen() {
 /// Units of one suite share the errors of the parameters, so coverage is a matter of many suites.
 #[test]
 fn intervals_beyond_the_budgets_cover_over_many_draws_of_the_noise() {
-    let p = protocol(serde_json::json!({
+    let p = protocol(&serde_json::json!({
         "features": ["params", "tokens"],
         "visible": { "axis": "runs", "by": ["params", "tokens"], "cuts": [1e20] },
         "target": [{ "series": "loss", "log": true }],
@@ -116,7 +117,7 @@ fn a_planned_rate_tells_what_another_schedule_will_do() {
         run(name, &[("schedule", (*name).to_owned())], series)
     });
     let suite = Suite { runs: runs.collect() };
-    let p = protocol(serde_json::json!({
+    let p = protocol(&serde_json::json!({
         "planned": ["lr"], "least_runs": 3,
         "visible": { "axis": "runs", "seen": { "schedule": ["constant", "cosine"] } },
         "target": [{ "series": "loss", "log": true, "better": "lower" }],
@@ -147,7 +148,7 @@ fn mixtures_are_ranked_by_their_shares() {
         run(&format!("m{i}"), &about, vec![Series::from_pairs("loss:a", "nats", [(0, loss)])])
     });
     let suite = Suite { runs: runs.collect() };
-    let p = protocol(serde_json::json!({
+    let p = protocol(&serde_json::json!({
         "features": ["mix:*"],
         "visible": { "axis": "runs", "seen": { "split": ["train"] } },
         "target": [{ "series": "loss:*", "log": true, "better": "lower" }],
@@ -172,7 +173,7 @@ fn what_is_known_of_a_model_is_a_feature_and_the_model_itself_is_hidden() {
         run(&format!("m{i}"), &[("model", format!("m{i}"))], series)
     });
     let suite = Suite { runs: runs.collect() };
-    let p = protocol(serde_json::json!({
+    let p = protocol(&serde_json::json!({
         "known": ["val"], "hide": ["model"],
         "visible": { "axis": "runs" },
         "target": [{ "series": "shift", "better": "higher" }],
@@ -190,7 +191,7 @@ fn what_is_known_of_a_model_is_a_feature_and_the_model_itself_is_hidden() {
 
 #[test]
 fn a_series_that_nobody_planned_is_refused() {
-    let p = protocol(serde_json::json!({
+    let p = protocol(&serde_json::json!({
         "planned": ["rate"], "visible": { "axis": "runs" },
         "target": [{ "series": "loss" }],
     }));
