@@ -88,11 +88,13 @@ fn intervals_beyond_the_budgets_cover_over_many_draws_of_the_noise() {
     assert!(mean > 0.8, "{mean} {covered:.2?}");
 }
 
+/// Learning rate over the fraction of the run.
+type Rate = fn(f64) -> f64;
+
 #[test]
 fn a_planned_rate_tells_what_another_schedule_will_do() {
     // The annealing law itself, with lambda .999 as published: two schedules are seen, three are not.
     let steps = 4000_u64;
-    type Rate = fn(f64) -> f64;
     let rates: [(&str, Rate); 5] = [
         ("constant", |_| 3e-4),
         ("cosine", |x| 3e-5 + 1.35e-4 * (1.0 + (std::f64::consts::PI * x).cos())),

@@ -3,7 +3,7 @@
 //! Of the target's own series: the last value, the values at half and at a quarter of the prefix, the least and
 //! the greatest, the slope in `ln t` over the second half, the roughness there, and how many readings there
 //! were. Of every other series that most runs have: the last value and its change since half the prefix. Then
-//! the hyper-parameters. What a run lacks is filled with the median of the runs that were fitted.
+//! the hyper-parameters; where nothing is read of any run, those alone. What a run lacks is filled with the median of the runs that were fitted.
 
 use crate::forecasters::hparams::Encoding;
 use crate::forecasters::landmark::{Landmark, on_axis};
@@ -19,6 +19,8 @@ const MOST_SERIES: usize = 16;
 pub(super) struct Signals {
     series: String,
     log: bool,
+    /// Whether the target's series is read at all.
+    own: bool,
     others: Vec<String>,
     encoding: Encoding,
     fill: Vec<f64>,
@@ -37,7 +39,9 @@ impl Signals {
         let common = count.into_iter().filter(|(n, c)| *n != series && 5 * c >= 4 * marks.len());
         let others = common.map(|(n, _)| n.to_owned()).take(MOST_SERIES).collect();
         let encoding = Encoding::learn(&marks.iter().map(|m| m.run).collect::<Vec<_>>());
-        let mut made = Self { series: series.to_owned(), log, others, encoding, fill: Vec::new() };
+        let own = marks.iter().any(|m| m.prefix.series(series).is_some());
+        let series = series.to_owned();
+        let mut made = Self { series, log, own, others, encoding, fill: Vec::new() };
         let rows: Vec<Vec<f64>> =
             marks.iter().filter_map(|m| made.raw(&m.prefix, &m.run.features)).collect();
         let width = rows.first().map_or(0, Vec::len);
@@ -70,6 +74,21 @@ impl Signals {
     }
 
     fn raw(&self, prefix: &Prefix, features: &BTreeMap<String, f64>) -> Option<Vec<f64>> {
+        let mut row = if self.own { self.curve(prefix)? } else { Vec::new() };
+        for name in &self.others {
+            let s = prefix.series(name);
+            let half = Step(prefix.cutoff().0 / 2);
+            let (end, before) = (s.and_then(Series::last), s.and_then(|s| s.at_or_before(half)));
+            let end = end.map_or(f64::NAN, |p| p.value);
+            row.push(end);
+            row.push(before.map_or(f64::NAN, |p| end - p.value));
+        }
+        row.extend(self.encoding.encode(features));
+        (!row.is_empty()).then_some(row)
+    }
+
+    /// What the target's own series shows; `None` before its first reading.
+    fn curve(&self, prefix: &Prefix) -> Option<Vec<f64>> {
         let own = prefix.series(&self.series)?;
         let axis = |p: &Point| Some((p.step, on_axis(p.value, self.log)?));
         let y: Vec<(Step, f64)> = own.points.iter().filter_map(axis).collect();
@@ -78,7 +97,7 @@ impl Signals {
         let at = |t: u64| y.iter().rev().find(|p| p.0.0 <= t).map_or(y[0].1, |p| p.1);
         let values: Vec<f64> = y.iter().map(|p| p.1).collect();
         let late: Vec<(Step, f64)> = y.iter().copied().filter(|p| 2 * p.0.0 >= cutoff).collect();
-        let mut row = vec![
+        Some(vec![
             last,
             at(cutoff / 2),
             at(cutoff / 4),
@@ -87,17 +106,7 @@ impl Signals {
             slope(&late),
             roughness(&late),
             (y.len() as f64).ln(),
-        ];
-        for name in &self.others {
-            let s = prefix.series(name);
-            let (end, before) =
-                (s.and_then(Series::last), s.and_then(|s| s.at_or_before(Step(cutoff / 2))));
-            let end = end.map_or(f64::NAN, |p| p.value);
-            row.push(end);
-            row.push(before.map_or(f64::NAN, |p| end - p.value));
-        }
-        row.extend(self.encoding.encode(features));
-        Some(row)
+        ])
     }
 }
 
