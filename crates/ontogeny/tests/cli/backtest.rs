@@ -98,3 +98,46 @@ fn says_what_is_wrong_with_a_protocol() {
     let text = sandbox.run("backtest suite --protocol protocol.toml").fails_with(3);
     assert!(text.contains("points.csv"), "{text}");
 }
+
+#[test]
+fn a_table_of_models_is_scored_by_its_largest() {
+    let sandbox = Sandbox::empty();
+    let mut rows = "params,flops,loss\n".to_owned();
+    for i in 0..7 {
+        for j in 0..5 {
+            let (n, d) = (1e7 * 3_f64.powi(i), 2e9 * 3_f64.powi(i + j - 2));
+            let wiggle = 0.002 * f64::from((i * 5 + j * 3) % 7 - 3);
+            let loss = 1.7 + 400.0 * n.powf(-0.34) + 400.0 * d.powf(-0.28) + wiggle;
+            writeln!(rows, "{n},{},{loss}", 6.0 * n * d).unwrap();
+        }
+    }
+    fs::write(sandbox.path("runs.csv"), rows).unwrap();
+    let protocol = r#"
+name = "mine"
+title = "The largest from the rest."
+features = ["params", "flops"]
+scale = "one"
+forecasters = ["scaling-chinchilla"]
+[table]
+file = "runs.csv"
+series = ["loss"]
+[visible]
+axis = "runs"
+by = ["flops"]
+cuts = [2e19]
+[[target]]
+series = "loss"
+log = true
+"#;
+    fs::write(sandbox.path("p.toml"), protocol).unwrap();
+    let text = sandbox.run("backtest runs.csv --protocol p.toml").ok();
+    assert!(text.contains("visible: runs with flops up to 2.00e19"), "{text}");
+    let line = text.lines().find(|l| l.contains("scaling-chinchilla")).unwrap();
+    assert!(line.contains('+'), "{line}");
+    fs::write(sandbox.path("p.toml"), protocol.replace("\"params\", ", "\"size\", ")).unwrap();
+    let said = sandbox.run("backtest runs.csv --protocol p.toml").fails_with(2);
+    assert!(said.contains("find the attribute size in the suite"), "{said}");
+    fs::write(sandbox.path("p.toml"), protocol.replace("[\"loss\"]", "[\"los\"]")).unwrap();
+    let said = sandbox.run("backtest runs.csv --protocol p.toml").fails_with(2);
+    assert!(said.contains("los"), "{said}");
+}
