@@ -1,0 +1,61 @@
+//! Exponentials: plain, stretched, and the vapour pressure curve.
+
+use super::{Coordinate, Family, MAX_THETA};
+
+fn exponential(x: f64, _: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
+    let a = theta[0].exp();
+    let phi = (-a * x).exp();
+    d[0] = -a * x * phi;
+    phi
+}
+
+fn stretched(_: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
+    let power = theta[1].exp();
+    let u = (theta[0] + power * ln_x).exp();
+    let phi = (-u).exp();
+    let slope = if phi > 0.0 { -u * phi } else { 0.0 };
+    d[0] = slope;
+    d[1] = slope * power * ln_x;
+    phi
+}
+
+/// Beyond this exponent the curve is cut: it fits nothing there.
+const STEEPEST: f64 = 60.0;
+
+fn vapour(x: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
+    let exponent = theta[0] / x + theta[1] * ln_x;
+    let phi = exponent.clamp(-STEEPEST, STEEPEST).exp();
+    let slope = if exponent.abs() < STEEPEST { phi } else { 0.0 };
+    d[0] = slope / x;
+    d[1] = slope * ln_x;
+    phi
+}
+
+pub(crate) const EXP3: Family = Family {
+    name: "exp3",
+    also: &["expd3"],
+    formula: "c + exp(-a x + b); c - (c - a) exp(-b x)",
+    has_floor: true,
+    theta: &[Coordinate::new("ln_a", -3.0, 5.7)], // a in [.05, 300]
+    source: "LCDB, arXiv:2505.15657",
+    shape: exponential,
+};
+pub(crate) const EXP4: Family = Family {
+    name: "exp4",
+    also: &["wbl4", "janoschek"],
+    formula: "c + exp(-a x^d + b); c - b exp(-a x^d); c - (c - b) exp(-a x^d)",
+    // d in [.2, 4].
+    theta: &[Coordinate::new("ln_a", -3.0, 4.6), Coordinate::new("ln_d", -1.6, 1.386)],
+    source: "Domhan et al. 2015 (IJCAI)",
+    shape: stretched,
+    ..EXP3
+};
+pub(crate) const VAP: Family = Family {
+    name: "vap",
+    also: &[],
+    formula: "exp(a + b/x + d ln x)",
+    has_floor: false,
+    theta: &[Coordinate::new("b", -0.5, 0.5), Coordinate::new("d", -3.0, 3.0)],
+    source: "Domhan et al. 2015 (IJCAI)",
+    shape: vapour,
+};
