@@ -130,15 +130,9 @@ impl Problem {
     ) -> Option<Solved> {
         let (n, k) = (self.len(), f.theta.len());
         s.phi.resize(n, 0.0);
-        s.d.resize(MAX_THETA, vec![]);
-        s.d[..k].iter_mut().for_each(|d| d.resize(n, 0.0));
-        let mut d = [0.0; MAX_THETA];
-        for i in 0..n {
-            s.phi[i] = (f.shape)(self.x[i], self.ln_x[i], &theta[..k], &mut d);
-            if jac {
-                (0..k).for_each(|j| s.d[j][i] = d[j]);
-            }
-        }
+        s.d.resize(if jac { k } else { 0 }, vec![]);
+        s.d.iter_mut().for_each(|d| d.resize(n, 0.0));
+        (f.shape)(&self.x, &self.ln_x, &theta[..k], &mut s.phi, &mut s.d);
         self.whiten(&mut s.phi);
         s.rest.clone_from(&self.z);
         let whole = dot(&s.phi, &s.phi);
@@ -157,11 +151,11 @@ impl Problem {
         }
         let r22 = rr.sqrt();
         let a = dot(&s.phi, &s.rest) / rr;
-        add(&mut s.rest, -a, &s.phi.clone());
+        add(&mut s.rest, -a, &s.phi);
         let c = if f.has_floor { (z1 - r12 * a) / r11 } else { 0.0 };
         if jac {
             let mut columns = std::mem::take(&mut s.d);
-            for column in &mut columns[..k] {
+            for column in &mut columns {
                 self.whiten(column);
                 if f.has_floor {
                     let along = dot(&self.one, column) / (r11 * r11);
@@ -268,11 +262,13 @@ impl Problem {
             .collect();
         seen.sort_by(|a, b| a.0.total_cmp(&b.0));
         let descents = if f.theta.is_empty() { 1 } else { effort.descents };
-        also.iter()
+        let best = also
+            .iter()
             .copied()
             .chain(seen.iter().take(descents).map(|s| s.1))
-            .filter_map(|theta| self.descend(f, theta, effort.steps))
-            .min_by(|a, b| a.solved.rss.total_cmp(&b.solved.rss))
+            .filter_map(|theta| self.descend(f, theta, effort.steps / 3))
+            .min_by(|a, b| a.solved.rss.total_cmp(&b.solved.rss))?;
+        self.descend(f, best.theta, effort.steps)
     }
 
     /// Learns memory and outliers of the noise from the residuals of a fit and refits, twice.
@@ -303,12 +299,10 @@ impl Problem {
 
     /// Residuals over their relative noise, not whitened.
     pub(crate) fn standardised(&self, f: &Family, at: &Optimum) -> Vec<f64> {
-        let mut d = [0.0; MAX_THETA];
+        let mut phi = vec![0.0; self.len()];
+        (f.shape)(&self.x, &self.ln_x, &at.theta[..f.theta.len()], &mut phi, &mut []);
         (0..self.len())
-            .map(|i| {
-                let phi = (f.shape)(self.x[i], self.ln_x[i], &at.theta[..f.theta.len()], &mut d);
-                self.w[i] * (self.y[i] - at.solved.a * phi - at.solved.c)
-            })
+            .map(|i| self.w[i] * (self.y[i] - at.solved.a * phi[i] - at.solved.c))
             .collect()
     }
 }

@@ -87,10 +87,8 @@ impl FamilyFit {
     #[cfg(test)]
     /// The curve at a step, in units of the readings' scale.
     pub(crate) fn curve(&self, t: f64) -> f64 {
-        let x = t / self.last_t;
-        let (mut d, o) = ([0.0; MAX_THETA], &self.optimum);
-        o.solved.a * (self.family.shape)(x, x.ln(), &o.theta[..self.family.theta.len()], &mut d)
-            + o.solved.c
+        let o = &self.optimum;
+        o.solved.a * self.family.phi(t / self.last_t, &o.theta) + o.solved.c
     }
 
     /// The predictive distribution at a step as normal parts whose weights sum to 1; none where the curve has
@@ -105,9 +103,7 @@ impl FamilyFit {
             .draws
             .iter()
             .filter_map(|draw| {
-                let mut d = [0.0; MAX_THETA];
-                let k = self.family.theta.len();
-                let phi = (self.family.shape)(x, x.ln(), &draw.theta[..k], &mut d);
+                let phi = self.family.phi(x, &draw.theta);
                 let s = &draw.solved;
                 let (r11, r12, r22) = s.triangle;
                 let mut level = s.a * phi + s.c;

@@ -214,6 +214,7 @@ impl Stack {
         let (mut lo, top) = (edge(-1.0), edge(1.0));
         let cdf = |x: f64| parts.iter().map(|(w, m, s)| w * normal_cdf((x - m) / s)).sum::<f64>();
         let mut out = Vec::with_capacity(LEVELS.len());
+        let mut before = f64::NEG_INFINITY;
         for level in LEVELS {
             let mut hi = top;
             for _ in 0..50 {
@@ -223,11 +224,13 @@ impl Stack {
                 } else {
                     hi = mid
                 }
-                if hi - lo <= 1e-7 * (top - edge(-1.0)) * 1e-3 {
+                if hi - lo <= 1e-12 * (hi.abs() + lo.abs()) {
                     break;
                 }
             }
-            let at = 0.5 * (lo + hi);
+            // The search ends within its tolerance; order is kept whatever it is.
+            let at = (0.5 * (lo + hi)).max(before);
+            before = at;
             out.push(if self.readings.log {
                 at + self.readings.scale.ln()
             } else {

@@ -1,34 +1,42 @@
 //! Exponentials: plain, stretched, and the vapour pressure curve.
 
-use super::{Coordinate, Family, MAX_THETA};
+use super::{Coordinate, Family};
 
-fn exponential(x: f64, _: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
+fn exponential(x: &[f64], _: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
     let a = theta[0].exp();
-    let phi = (-a * x).exp();
-    d[0] = -a * x * phi;
-    phi
+    phi.iter_mut().zip(x).for_each(|(p, x)| *p = (-a * x).exp());
+    if let [d] = d {
+        for i in 0..phi.len() {
+            d[i] = -a * x[i] * phi[i];
+        }
+    }
 }
 
-fn stretched(_: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
+fn stretched(_: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
     let power = theta[1].exp();
-    let u = (theta[0] + power * ln_x).exp();
-    let phi = (-u).exp();
-    let slope = if phi > 0.0 { -u * phi } else { 0.0 };
-    d[0] = slope;
-    d[1] = slope * power * ln_x;
-    phi
+    for i in 0..phi.len() {
+        let u = (theta[0] + power * ln_x[i]).exp();
+        phi[i] = (-u).exp();
+        if let [d0, d1] = d {
+            d0[i] = if phi[i] > 0.0 { -u * phi[i] } else { 0.0 };
+            d1[i] = d0[i] * power * ln_x[i];
+        }
+    }
 }
 
 /// Beyond this exponent the curve is cut: it fits nothing there.
 const STEEPEST: f64 = 60.0;
 
-fn vapour(x: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
-    let exponent = theta[0] / x + theta[1] * ln_x;
-    let phi = exponent.clamp(-STEEPEST, STEEPEST).exp();
-    let slope = if exponent.abs() < STEEPEST { phi } else { 0.0 };
-    d[0] = slope / x;
-    d[1] = slope * ln_x;
-    phi
+fn vapour(x: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
+    for i in 0..phi.len() {
+        let exponent = theta[0] / x[i] + theta[1] * ln_x[i];
+        phi[i] = exponent.clamp(-STEEPEST, STEEPEST).exp();
+        if let [d0, d1] = d {
+            let slope = if exponent.abs() < STEEPEST { phi[i] } else { 0.0 };
+            d0[i] = slope / x[i];
+            d1[i] = slope * ln_x[i];
+        }
+    }
 }
 
 pub(crate) const EXP3: Family = Family {

@@ -1,27 +1,30 @@
 //! Curves in the logarithm of time: line, inverse, hockey stick.
 
-use super::{Coordinate, Family, MAX_THETA};
+use super::{Coordinate, Family};
 
-fn line(_: f64, ln_x: f64, _: &[f64], _: &mut [f64; MAX_THETA]) -> f64 {
-    ln_x
+fn line(_: &[f64], ln_x: &[f64], _: &[f64], phi: &mut [f64], _: &mut [Vec<f64>]) {
+    phi.copy_from_slice(ln_x);
 }
 
 /// `1 / ln(1 + k x)`: the unit of time, which the usual form takes for granted, is fitted.
-fn inverse(x: f64, _: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
-    let kx = theta[0].exp() * x;
-    let phi = 1.0 / kx.ln_1p();
-    d[0] = -phi * phi * kx / (1.0 + kx);
-    phi
+fn inverse(x: &[f64], _: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
+    let k = theta[0].exp();
+    for i in 0..phi.len() {
+        let kx = k * x[i];
+        phi[i] = 1.0 / kx.ln_1p();
+        if let [d] = d {
+            d[i] = -phi[i] * phi[i] * kx / (1.0 + kx);
+        }
+    }
 }
 
-fn hockey(_: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
-    let before = ln_x - theta[0];
-    if before >= 0.0 {
-        d[0] = 0.0;
-        return 0.0;
+fn hockey(_: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
+    for i in 0..phi.len() {
+        phi[i] = (ln_x[i] - theta[0]).min(0.0);
+        if let [d] = d {
+            d[i] = if phi[i] < 0.0 { -1.0 } else { 0.0 };
+        }
     }
-    d[0] = -1.0;
-    before
 }
 
 pub(crate) const LOG2: Family = Family {

@@ -40,8 +40,9 @@ impl Coordinate {
     }
 }
 
-/// Shape at `x > 0` (given with its logarithm): returns `φ` and writes `∂φ/∂θ_k`.
-pub(crate) type Shape = fn(x: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64;
+/// Shape at many `x > 0` (given with their logarithms): writes `φ` and, where `d` is not empty, `∂φ/∂θ_k`.
+pub(crate) type Shape =
+    fn(x: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]);
 
 /// A family of curves.
 #[derive(Debug, Clone, Copy)]
@@ -100,8 +101,7 @@ impl Family {
     /// # Panics
     /// If `params` is shorter than [`Family::n_params`].
     pub fn value(&self, x: f64, params: &[f64]) -> f64 {
-        let mut d = [0.0; MAX_THETA];
-        let phi = (self.shape)(x, x.ln(), &params[self.n_linear()..], &mut d);
+        let phi = self.phi(x, &params[self.n_linear()..self.n_params()]);
         params[0] * phi + if self.has_floor { params[1] } else { 0.0 }
     }
 
@@ -110,14 +110,23 @@ impl Family {
     /// # Panics
     /// If `params` is shorter than [`Family::n_params`].
     pub fn gradient(&self, x: f64, params: &[f64]) -> Vec<f64> {
-        let mut d = [0.0; MAX_THETA];
-        let phi = (self.shape)(x, x.ln(), &params[self.n_linear()..], &mut d);
-        let mut g = vec![phi];
+        let mut d = vec![vec![0.0]; self.theta.len()];
+        let mut phi = [0.0];
+        let theta = &params[self.n_linear()..self.n_params()];
+        (self.shape)(&[x], &[x.ln()], theta, &mut phi, &mut d);
+        let mut g = vec![phi[0]];
         if self.has_floor {
             g.push(1.0);
         }
-        g.extend(d[..self.theta.len()].iter().map(|d| params[0] * d));
+        g.extend(d.iter().map(|d| params[0] * d[0]));
         g
+    }
+
+    /// `φ` at one `x`.
+    pub(crate) fn phi(&self, x: f64, theta: &[f64]) -> f64 {
+        let mut phi = [0.0];
+        (self.shape)(&[x], &[x.ln()], &theta[..self.theta.len()], &mut phi, &mut []);
+        phi[0]
     }
 
     /// The `i`-th random start: coordinates drawn from the prior, a function of family and index alone.

@@ -1,23 +1,29 @@
 //! Power laws, bare, with a floor, and with a shift of time.
 
-use super::{Coordinate, Family, MAX_THETA};
+use super::{Coordinate, Family};
 
 const LN_B: Coordinate = Coordinate::new("ln_b", -3.912, 1.386); // b in [.02, 4]
 
-fn power(_: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
+fn power(_: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
     let b = theta[0].exp();
-    let phi = (-b * ln_x).exp();
-    d[0] = -b * ln_x * phi;
-    phi
+    phi.iter_mut().zip(ln_x).for_each(|(p, l)| *p = (-b * l).exp());
+    if let [d] = d {
+        for i in 0..phi.len() {
+            d[i] = -b * ln_x[i] * phi[i];
+        }
+    }
 }
 
-fn shifted(x: f64, _: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
+fn shifted(x: &[f64], _: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
     let (b, shift) = (theta[0].exp(), theta[1].exp());
-    let ln = (x + shift).ln();
-    let phi = (-b * ln).exp();
-    d[0] = -b * ln * phi;
-    d[1] = -b * phi * shift / (x + shift);
-    phi
+    for i in 0..phi.len() {
+        let ln = (x[i] + shift).ln();
+        phi[i] = (-b * ln).exp();
+        if let [d0, d1] = d {
+            d0[i] = -b * ln * phi[i];
+            d1[i] = -b * phi[i] * shift / (x[i] + shift);
+        }
+    }
 }
 
 pub(crate) const POW2: Family = Family {

@@ -1,28 +1,32 @@
 //! Sigmoids in the logarithm of time: MMF, Hill, log-power.
 
-use super::{Coordinate, Family, MAX_THETA};
+use super::{Coordinate, Family};
 use crate::math::logistic;
 
 const LN_X0: Coordinate = Coordinate::new("ln_x0", -9.2, 3.4); // x0 in [1e-4, 30]
 const LN_S: Coordinate = Coordinate::new("ln_s", -1.6, 2.5); // s in [.2, 12]
 
 /// `1 / (1 + (x/x0)^s)`.
-fn falling(_: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
-    let s = theta[1].exp();
-    let u = s * (ln_x - theta[0]);
-    let phi = logistic(-u);
-    let slope = -phi * logistic(u);
-    d[0] = -s * slope;
-    d[1] = u * slope;
-    phi
+fn falling(_: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
+    sigmoid(ln_x, theta, -1.0, phi, d);
 }
 
 /// `x^s / (x0^s + x^s)`.
-fn rising(x: f64, ln_x: f64, theta: &[f64], d: &mut [f64; MAX_THETA]) -> f64 {
-    let u = theta[1].exp() * (ln_x - theta[0]);
-    falling(x, ln_x, theta, d);
-    (d[0], d[1]) = (-d[0], -d[1]);
-    logistic(u)
+fn rising(_: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
+    sigmoid(ln_x, theta, 1.0, phi, d);
+}
+
+fn sigmoid(ln_x: &[f64], theta: &[f64], sign: f64, phi: &mut [f64], d: &mut [Vec<f64>]) {
+    let s = theta[1].exp();
+    for i in 0..phi.len() {
+        let u = s * (ln_x[i] - theta[0]);
+        phi[i] = logistic(sign * u);
+        if let [d0, d1] = d {
+            let slope = sign * phi[i] * (1.0 - phi[i]);
+            d0[i] = -s * slope;
+            d1[i] = u * slope;
+        }
+    }
 }
 
 pub(crate) const MMF4: Family = Family {
