@@ -18,16 +18,20 @@ use crate::scores::crps_gaussian;
 pub(crate) const FIRST: usize = 8;
 /// Readings asked for in a window between two origins at most.
 const ASKED: usize = 6;
+/// Origins' worth of trust in the stack's own width.
+const TRUST: f64 = 2.0;
+/// Standard deviations beyond which an error counts no more.
+const FARTHEST: f64 = 6.0;
 /// Draws of a fit at an origin.
-const DRAWS: u64 = 16;
+const DRAWS: u64 = 24;
 
 /// What an origin's families said of later readings.
 #[derive(Debug)]
 struct Origin {
     /// Readings seen.
     seen: usize,
-    /// Weights before anything has come.
-    prior: Vec<f64>,
+    /// Weights learned before.
+    weights: Vec<f64>,
     /// Asked positions and, for each, mean and variance by family and the outcome.
     said: Vec<Said>,
 }
@@ -52,7 +56,7 @@ pub(crate) struct Origins {
 pub struct Skill {
     /// `1 - CRPS / CRPS of persistence`, geometric mean over windows.
     pub skill: f64,
-    /// Its one-sided 97.5 % lower bound, by Student's t over windows.
+    /// Its one-sided 95 % lower bound, by Student's t over windows.
     pub lower: f64,
     /// Windows.
     pub n_windows: usize,
@@ -64,7 +68,7 @@ pub struct Skill {
 }
 
 impl Origins {
-    /// Fits every family at `n_origins` origins; empty below twice [`FIRST`] readings.
+    /// Fits every family at `n_origins` origins; empty below six readings more than [`FIRST`].
     pub(crate) fn new(
         r: &Readings,
         families: &[&'static Family],
@@ -73,7 +77,7 @@ impl Origins {
     ) -> Self {
         let n = r.len();
         let mut origins: Vec<Origin> = vec![];
-        if n < FIRST + 6 {
+        if n < FIRST + 6 || n_origins == 0 {
             return Self { origins, n };
         }
         let first = FIRST.max(n / 5) as f64;
@@ -118,9 +122,14 @@ impl Origins {
                 })
                 .collect();
             let prior = prior_weights(&fits);
-            origins.push(Origin { seen: s, prior, said });
+            origins.push(Origin { seen: s, weights: prior, said });
         }
-        Self { origins, n }
+        let mut out = Self { origins, n };
+        for k in 0..out.origins.len() {
+            let o = &out.origins[k];
+            out.origins[k].weights = weights(&out.pairs(o.seen, families.len()), &o.weights);
+        }
+        out
     }
 
     /// Terms of the stack's score from what was said and has come by the `until`-th reading.
@@ -145,30 +154,23 @@ impl Origins {
     /// The stack against persistence; `ratio` is how far ahead the question is, step over last step.
     /// `None` below three windows.
     pub(crate) fn skill(&self, r: &Readings, ratio: f64) -> Option<Skill> {
-        let mut near = vec![];
-        let mut far = vec![];
-        let mut reach = 1.0_f64;
+        let (mut near, mut far, mut reach) = (vec![], vec![], 1.0_f64);
         for (k, o) in self.origins.iter().enumerate() {
-            let w = weights(&self.pairs(o.seen, o.prior.len()), &o.prior);
-            let next = self.origins.get(k + 1).map_or(self.n, |o| o.seen);
             let gain = |from: usize, to: usize| {
                 let (mut own, mut base) = (0.0, 0.0);
                 for s in o.said.iter().filter(|s| (from..to).contains(&s.at)) {
-                    let mut pairs = Pairs::new(w.len());
+                    let mut pairs = Pairs::new(o.weights.len());
                     pairs.add(&s.families, s.outcome, 1.0);
-                    own += pairs.score(&w);
+                    own += pairs.score(&o.weights);
                     base += s.persistence;
                 }
                 (base > 0.0).then(|| (base / own.max(1e-6 * base)).ln())
             };
+            let (next, end) = self.windows(k, r, ratio);
             near.extend(gain(o.seen, next));
-            let last = r.t[o.seen - 1];
-            let end = r.t.partition_point(|t| *t <= last * ratio).max(next);
-            // As far as the question, or at least twice as far as the next window.
-            let from = next.min(end);
-            if let Some(g) = gain(from, end) {
+            if let Some(g) = gain(next, end) {
                 far.push(g);
-                reach = reach.max(r.t[end - 1] / last);
+                reach = reach.max(r.t[end - 1] / r.t[o.seen - 1]);
             }
         }
         let n = near.len();
@@ -176,7 +178,7 @@ impl Origins {
         if n < 3 {
             return None;
         }
-        let lower = m - student_quantile(0.975, n as f64 - 1.0) * (v / n as f64).sqrt();
+        let lower = m - student_quantile(0.95, n as f64 - 1.0) * (v / n as f64).sqrt();
         let skill = |log: f64| 1.0 - (-log).exp();
         Some(Skill {
             skill: skill(m),
@@ -185,6 +187,41 @@ impl Origins {
             far: skill(mean(&far).unwrap_or(m)),
             reach,
         })
+    }
+
+    /// Where the windows of an origin end: the next origin, and as far ahead as is asked.
+    fn windows(&self, k: usize, r: &Readings, ratio: f64) -> (usize, usize) {
+        let seen = self.origins[k].seen;
+        let next = self.origins.get(k + 1).map_or(self.n, |o| o.seen);
+        let end = r.t.partition_point(|t| *t <= r.t[seen - 1] * ratio);
+        (next, end.max(next))
+    }
+
+    /// By how much errors of the stack inside the prefix exceeded its own standard deviation, as far ahead as
+    /// is asked: root mean square, every origin once, with [`TRUST`] origins at 1 added.
+    pub(crate) fn width(&self, r: &Readings, ratio: f64) -> f64 {
+        let (mut total, mut n) = (TRUST, TRUST);
+        for (k, o) in self.origins.iter().enumerate() {
+            let end = self.windows(k, r, ratio).1;
+            let squares: Vec<f64> = o
+                .said
+                .iter()
+                .filter(|s| s.at < end)
+                .map(|s| {
+                    let moment = |f: &dyn Fn(&(f64, f64)) -> f64| {
+                        s.families.iter().zip(&o.weights).map(|(m, w)| w * f(m)).sum::<f64>()
+                    };
+                    let centre = moment(&|m| m.0);
+                    let var = moment(&|m| m.1 + (m.0 - centre).powi(2));
+                    ((s.outcome - centre).powi(2) / var.max(1e-300)).min(FARTHEST * FARTHEST)
+                })
+                .collect();
+            if let Some(m) = mean(&squares) {
+                total += m;
+                n += 1.0;
+            }
+        }
+        (total / n).sqrt().max(1.0)
     }
 }
 

@@ -106,6 +106,12 @@ impl Readings {
         if self.log { y.ln() } else { y }
     }
 
+    /// From the 5 % to the 95 % quantile, on the axis of the forecast.
+    pub(crate) fn range(&self) -> f64 {
+        let y: Vec<f64> = self.y.iter().map(|y| self.on_axis(*y)).collect();
+        quantile(&y, 0.95).unwrap_or(0.0) - quantile(&y, 0.05).unwrap_or(0.0)
+    }
+
     /// How far apart the last readings are, steps.
     pub(crate) fn spacing(&self) -> f64 {
         let n = self.len();

@@ -8,7 +8,6 @@ use super::origins::{FIRST, Origins, Skill, prior_weights};
 use super::posterior::{FamilyFit, Part};
 use super::readings::{Readings, clean};
 use super::{CurveForecast, Silence};
-use crate::math::quantile;
 use crate::math::special::normal_cdf;
 use ontogeny_core::{LEVELS, Predictive};
 
@@ -49,7 +48,7 @@ impl Default for Options {
             effort: Effort::default(),
             max_points: 120,
             n_origins: 6,
-            n_draws: 48,
+            n_draws: 72,
             averaging: Averaging::Stacking,
             find_changes: true,
             hazard: 0.06,
@@ -101,8 +100,7 @@ impl Stack {
             fits.into_iter().zip(weights).filter_map(|(f, w)| Some((f?, w))).unzip();
         let best = fits.iter().min_by(|a, b| a.bic.total_cmp(&b.bic)).ok_or(Silence::NoFit)?;
         let flags = flags(&all, best, found.len());
-        let on_axis: Vec<f64> = all.y.iter().map(|y| all.on_axis(*y)).collect();
-        let range = quantile(&on_axis, 0.9).unwrap_or(0.0) - quantile(&on_axis, 0.1).unwrap_or(0.0);
+        let range = all.range();
         let first = all.t[0];
         let hazard = if options.find_changes { options.hazard } else { 0.0 };
         Ok(Self { readings, fits, weights, origins, changes: found, first, hazard, range, flags })
@@ -183,6 +181,7 @@ impl Stack {
             return Err(Silence::NoFit);
         }
         parts.retain(|p| p.weight > 1e-4 * total);
+        Self::widen(&mut parts, self.origins.width(&self.readings, at / last));
         let chance = chance(self.hazard, self.changes.len(), self.first, last, at);
         if chance > 0.0 {
             self.add_change(&mut parts, chance);
@@ -190,12 +189,19 @@ impl Stack {
         Ok(Predictive { quantiles: self.quantiles(&parts), never_prob: 0.0 })
     }
 
+    /// Pulls a mixture apart from its mean.
+    fn widen(parts: &mut [Part], factor: f64) {
+        let (mean, _) = moments(parts);
+        for p in parts {
+            p.mean = mean + factor * (p.mean - mean);
+            p.var *= factor * factor;
+        }
+    }
+
     /// A change still to come moves the curve by as much as changes did, or a quarter of the range.
     fn add_change(&self, parts: &mut Vec<Part>, chance: f64) {
         let total: f64 = parts.iter().map(|p| p.weight).sum();
-        let mean = parts.iter().map(|p| p.weight * p.mean).sum::<f64>() / total;
-        let var =
-            parts.iter().map(|p| p.weight * (p.var + (p.mean - mean).powi(2))).sum::<f64>() / total;
+        let (mean, var) = moments(parts);
         let n = self.changes.len() as f64;
         let seen: f64 = self.changes.iter().map(|c| c.size * c.size).sum();
         let jump = (seen + (0.25 * self.range).powi(2)) / (n + 1.0);
@@ -239,4 +245,12 @@ impl Stack {
         }
         out
     }
+}
+
+/// Mean and variance of a mixture.
+fn moments(parts: &[Part]) -> (f64, f64) {
+    let total: f64 = parts.iter().map(|p| p.weight).sum();
+    let mean = parts.iter().map(|p| p.weight * p.mean).sum::<f64>() / total;
+    let var = parts.iter().map(|p| p.weight * (p.var + (p.mean - mean).powi(2))).sum::<f64>();
+    (mean, var / total)
 }

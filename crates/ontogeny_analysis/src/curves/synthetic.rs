@@ -10,6 +10,9 @@ use ontogeny_core::random::Philox;
 /// Steps of a synthetic run.
 pub const HORIZON: f64 = 10_000.0;
 
+/// `ln` of the horizon over the earliest prefix asked about.
+const EARLIEST: f64 = 3.0;
+
 /// What disturbs a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disturbance {
@@ -107,7 +110,9 @@ fn shape(d: ontogeny_core::random::Draws, x: &[f64]) -> Option<(&'static Family,
     let family = &FAMILIES[d.below(0, FAMILIES.len() as u64) as usize];
     let mut theta = [0.0; MAX_THETA];
     for (k, c) in family.theta.iter().enumerate() {
-        theta[k] = c.lo + (c.hi - c.lo) * d.uniform(1 + k as u64);
+        // In units of a prefix of a twentieth the coordinate must still lie in its box.
+        let (lo, hi) = (c.lo + EARLIEST * (-c.moves).max(0.0), c.hi - EARLIEST * c.moves.max(0.0));
+        theta[k] = lo + (hi - lo) * d.uniform(1 + k as u64);
     }
     let mut params = vec![1.0];
     if family.has_floor {

@@ -198,3 +198,32 @@ fn slow_random_walks_are_not_predictable() {
         println!("{name} {rho}: spoke {spoke} of 100");
     }
 }
+
+#[test]
+#[ignore = "slow"]
+fn slow_diagnose() {
+    use rayon::prelude::*;
+    let kind = Kind { disturbed: 0.0, ..Kind::default() };
+    let run = |name: &str, o: &(dyn Fn(&Synthetic) -> Options + Sync)| {
+        let hits: Vec<(usize, &'static str, Hit)> = (0..500_u64)
+            .into_par_iter()
+            .filter_map(|s| {
+                let which = s as usize % SHARES.len();
+                let c = curve(s, kind);
+                Some((which, c.family.name, ask(&c, SHARES[which], &o(&c))?))
+            })
+            .collect();
+        summary(name, &hits.iter().map(|h| h.2).collect::<Vec<_>>());
+        summary(
+            &format!("{name} spoken"),
+            &hits.iter().map(|h| h.2).filter(|h| h.is_spoken).collect::<Vec<_>>(),
+        );
+        for (i, s) in SHARES.iter().enumerate() {
+            let of: Vec<Hit> = hits.iter().filter(|h| h.0 == i).map(|h| h.2).collect();
+            summary(&format!("{name} {s}"), &of);
+        }
+    };
+    let o = Options { hazard: 0.0, find_changes: false, ..Options::default() };
+    run("bic", &|_: &Synthetic| Options { averaging: Averaging::Bic, ..o.clone() });
+    run("stack", &|_: &Synthetic| o.clone());
+}

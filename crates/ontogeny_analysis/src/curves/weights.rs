@@ -1,16 +1,16 @@
 //! Stacking: weights of a mixture that minimize its CRPS on readings that came later (E2).
 //!
 //! The CRPS of a mixture of normals is a quadratic form in its weights: `Σ w_i E|X_i - y| - ½ Σ w_i w_j E|X_i -
-//! X_j|`. It is minimized over the simplex by exponentiated gradients from the prior weights, with an entropy
-//! penalty, so that a few readings do not silence a family. Sources: Gneiting and Raftery 2007; Yao et al. 2018.
+//! X_j|`. It is minimized over the simplex by exponentiated gradients from the prior weights, with a
+//! penalty for leaving these (relative entropy), so that a few readings do not silence a family. Sources: Gneiting and Raftery 2007; Yao et al. 2018.
 
 use crate::math::linear::dot;
 use crate::math::special::{normal_cdf, normal_pdf};
 
 /// Steps of the exponentiated gradient.
 const STEPS: usize = 150;
-/// Weight of the entropy, in units of the score of the best single family.
-const PENALTY: f64 = 0.02;
+/// Weight of the relative entropy, in units of the score of the best single family.
+const PENALTY: f64 = 0.2;
 
 /// The quadratic form, summed over outcomes.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub(crate) fn weights(pairs: &Pairs, prior: &[f64]) -> Vec<f64> {
             .iter()
             .map(|&i| {
                 let score = (pairs.miss[i] - dot(&w, &pairs.apart[i])) / best;
-                score + PENALTY * w[i].max(1e-12).ln()
+                score + PENALTY * (w[i].max(1e-12) / prior[i]).ln()
             })
             .collect();
         let lowest = gradient.iter().copied().fold(f64::INFINITY, f64::min);

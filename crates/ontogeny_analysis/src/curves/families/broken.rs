@@ -3,7 +3,7 @@
 use super::{Coordinate, Family};
 
 const C0: Coordinate = Coordinate::new("c0", 0.0, 2.0);
-const LN_D: Coordinate = Coordinate::new("ln_d", -6.9, 1.6); // d in [1e-3, 5]
+const LN_D: Coordinate = Coordinate::moving("ln_d", -6.9, 4.6, 1.0); // d in [1e-3, 100]
 const C: Coordinate = Coordinate::new("c", -1.5, 3.0);
 const LN_F: Coordinate = Coordinate::new("ln_f", -3.5, 1.1); // f in [.03, 3]
 

@@ -15,11 +15,12 @@ fn exponential(x: &[f64], _: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Ve
 fn stretched(_: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<f64>]) {
     let power = theta[1].exp();
     for i in 0..phi.len() {
-        let u = (theta[0] + power * ln_x[i]).exp();
+        let u = (power * (ln_x[i] - theta[0])).exp();
         phi[i] = (-u).exp();
         if let [d0, d1] = d {
-            d0[i] = if phi[i] > 0.0 { -u * phi[i] } else { 0.0 };
-            d1[i] = d0[i] * power * ln_x[i];
+            let slope = if phi[i] > 0.0 { -u * phi[i] } else { 0.0 };
+            d0[i] = -power * slope;
+            d1[i] = slope * power * (ln_x[i] - theta[0]);
         }
     }
 }
@@ -44,7 +45,7 @@ pub(crate) const EXP3: Family = Family {
     also: &["expd3"],
     formula: "c + exp(-a x + b); c - (c - a) exp(-b x)",
     has_floor: true,
-    theta: &[Coordinate::new("ln_a", -3.0, 5.7)], // a in [.05, 300]
+    theta: &[Coordinate::moving("ln_a", -6.0, 5.7, -1.0)], // a in [.0025, 300]
     source: "LCDB, arXiv:2505.15657",
     shape: exponential,
 };
@@ -52,8 +53,8 @@ pub(crate) const EXP4: Family = Family {
     name: "exp4",
     also: &["wbl4", "janoschek"],
     formula: "c + exp(-a x^d + b); c - b exp(-a x^d); c - (c - b) exp(-a x^d)",
-    // d in [.2, 4].
-    theta: &[Coordinate::new("ln_a", -3.0, 4.6), Coordinate::new("ln_d", -1.6, 1.386)],
+    // Written exp(-(x/x0)^d): x0 in [.01, 400], d in [.2, 4].
+    theta: &[Coordinate::moving("ln_x0", -4.6, 6.0, 1.0), Coordinate::new("ln_d", -1.6, 1.386)],
     source: "Domhan et al. 2015 (IJCAI)",
     shape: stretched,
     ..EXP3
@@ -63,7 +64,7 @@ pub(crate) const VAP: Family = Family {
     also: &[],
     formula: "exp(a + b/x + d ln x)",
     has_floor: false,
-    theta: &[Coordinate::new("b", -0.5, 0.5), Coordinate::new("d", -3.0, 3.0)],
+    theta: &[Coordinate::new("b", -2.0, 2.0), Coordinate::new("d", -3.0, 3.0)],
     source: "Domhan et al. 2015 (IJCAI)",
     shape: vapour,
 };

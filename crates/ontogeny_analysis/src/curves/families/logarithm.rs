@@ -39,7 +39,7 @@ pub(crate) const LOG2: Family = Family {
 pub(crate) const ILOG2: Family = Family {
     name: "ilog2",
     formula: "c - a / ln(1 + k x)",
-    theta: &[Coordinate::new("ln_k", 1.0, 14.0)],
+    theta: &[Coordinate::moving("ln_k", -2.0, 14.0, -1.0)],
     source: "Domhan et al. 2015 (IJCAI)",
     shape: inverse,
     ..LOG2
@@ -47,8 +47,8 @@ pub(crate) const ILOG2: Family = Family {
 pub(crate) const HOCKEY: Family = Family {
     name: "hockey",
     formula: "c + a min(0, ln x - ln x0)",
-    // x0 in [.003, 20].
-    theta: &[Coordinate::new("ln_x0", -5.8, 3.0)],
+    // x0 in [.003, 400].
+    theta: &[Coordinate::moving("ln_x0", -5.8, 6.0, 1.0)],
     shape: hockey,
     ..LOG2
 };

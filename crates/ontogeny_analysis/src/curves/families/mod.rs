@@ -27,11 +27,17 @@ pub struct Coordinate {
     pub lo: f64,
     /// Upper end.
     pub hi: f64,
+    /// How it moves when the unit of time shrinks by a factor e: 1 for `ln` of a time, -1 for `ln` of a rate.
+    pub moves: f64,
 }
 
 impl Coordinate {
     pub(crate) const fn new(name: &'static str, lo: f64, hi: f64) -> Self {
-        Self { name, lo, hi }
+        Self { name, lo, hi, moves: 0.0 }
+    }
+
+    pub(crate) const fn moving(name: &'static str, lo: f64, hi: f64, moves: f64) -> Self {
+        Self { name, lo, hi, moves }
     }
 
     /// Standard deviation of the prior.
@@ -189,9 +195,12 @@ mod tests {
             // Janoschek and WBL4 with asymptote c, start b; exp4's amplitude may be negative.
             let (b, c, a, d) = (0.3_f64, 0.9_f64, 2.0_f64, 0.7_f64);
             let janoschek = c - (c - b) * (-a * x.powf(d)).exp();
-            assert!((at("janoschek", &[b - c, c, a.ln(), d.ln()], x) - janoschek).abs() < 1e-12);
             assert!(
-                (at("wbl4", &[-b, c, a.ln(), d.ln()], x) - (c - b * (-a * x.powf(d)).exp())).abs()
+                (at("janoschek", &[b - c, c, -a.ln() / d, d.ln()], x) - janoschek).abs() < 1e-12
+            );
+            assert!(
+                (at("wbl4", &[-b, c, -a.ln() / d, d.ln()], x) - (c - b * (-a * x.powf(d)).exp()))
+                    .abs()
                     < 1e-12
             );
             assert!(

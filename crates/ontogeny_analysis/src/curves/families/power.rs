@@ -45,8 +45,8 @@ pub(crate) const POW3: Family = Family {
 pub(crate) const POW4: Family = Family {
     name: "pow4",
     formula: "a (x + d)^-b + c",
-    // d in [1e-3, 10].
-    theta: &[LN_B, Coordinate::new("ln_d", -6.908, 2.303)],
+    // d in [1e-3, 200].
+    theta: &[LN_B, Coordinate::moving("ln_d", -6.908, 5.3, 1.0)],
     shape: shifted,
     ..POW3
 };

@@ -3,7 +3,7 @@
 use super::{Coordinate, Family};
 use crate::math::logistic;
 
-const LN_X0: Coordinate = Coordinate::new("ln_x0", -9.2, 3.4); // x0 in [1e-4, 30]
+const LN_X0: Coordinate = Coordinate::moving("ln_x0", -9.2, 6.4, 1.0); // x0 in [1e-4, 600]
 const LN_S: Coordinate = Coordinate::new("ln_s", -1.6, 2.5); // s in [.2, 12]
 
 /// `1 / (1 + (x/x0)^s)`.
