@@ -20,6 +20,8 @@ pub(crate) struct Readings {
     pub(crate) within: f64,
     /// The largest absolute value.
     pub(crate) scale: f64,
+    /// Step of the last reading; its bin lies before it.
+    pub(crate) end: f64,
     /// Whether noise is relative to the level.
     pub(crate) log: bool,
     /// Readings cut back.
@@ -56,7 +58,16 @@ impl Readings {
             return None;
         }
         points.iter_mut().for_each(|p| p.1 /= scale);
-        let mut r = Self { t: vec![], y: vec![], w: vec![], within: 0.0, scale, log, spikes };
+        let mut r = Self {
+            t: vec![],
+            y: vec![],
+            w: vec![],
+            within: 0.0,
+            scale,
+            end: points[points.len() - 1].0,
+            log,
+            spikes,
+        };
         let mut counts = vec![];
         let mut scatter = vec![];
         for (from, to) in bins(points.len(), max_points) {
@@ -97,6 +108,7 @@ impl Readings {
             t: self.t[..end].to_vec(),
             y: self.y[..end].to_vec(),
             w: self.w[..end].to_vec(),
+            end: self.t[end - 1],
             ..self.clone()
         }
     }

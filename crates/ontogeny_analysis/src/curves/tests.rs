@@ -66,6 +66,14 @@ fn slow_timing() {
         }
         println!("{n} {:?}", t.elapsed() / 5);
     }
+    for n in [30, 100, 1000] {
+        let t = std::time::Instant::now();
+        for seed in 0..20 {
+            let c = curve(seed, Kind { n, ..Kind::default() });
+            let _ = Stack::fit(&c.points, false, &Options::quick());
+        }
+        println!("quick {n} {:?}", t.elapsed() / 20);
+    }
     let c = curve(5, Kind { n: 100, ..Kind::default() });
     let r = Readings::new(&clean(&c.points, false), false, 200).unwrap();
     for f in FAMILIES {

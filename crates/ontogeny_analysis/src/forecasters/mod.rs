@@ -16,6 +16,7 @@
 mod auto;
 mod calibrated;
 mod climatology;
+mod curve_stack;
 mod delay;
 mod delta;
 mod eta_lambda;
@@ -49,6 +50,7 @@ pub use calibrated::{
     leave_one_out, rivals,
 };
 pub use climatology::Climatology;
+pub use curve_stack::CurveStack;
 pub use delta::Delta;
 pub use eta_lambda::EtaLambda;
 pub use extrapolation::Extrapolation;
@@ -309,6 +311,7 @@ pub const THEORIES: &[TheoryEntry] = &[
     pooled::RIDGE,
     pooled::FOREST_LEVEL,
     pooled::FOREST_CHANGE,
+    curve_stack::ENTRY,
     auto::ENTRY,
 ];
 
