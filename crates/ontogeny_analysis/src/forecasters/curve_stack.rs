@@ -1,7 +1,7 @@
 //! Curve stack: the mixture of fourteen families of learning curves, from the prefix alone.
 //!
 //! Centre and spread come from [`crate::curves`]; fit runs only say how honest the width is. The conformal
-//! quantile of how many half-widths of the central 80 % their outcomes lay from the median is taken by horizon
+//! quantile of how many half-widths (of the central 80 and 90 %) their outcomes lay from the median is taken by horizon
 //! (`log2(t/t0)` in 0-1, 1-2, 2-3, above) and by whether the curve beat persistence inside its own prefix
 //! (Mondrian); a class with fewer than nine runs is pooled over horizons, then with all. As nothing else is
 //! learned from them, no run need be left out. Without eight runs the width stays as it is, and a curve that did
@@ -10,8 +10,8 @@
 use super::landmark::{Landmark, landmarks};
 use super::{Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun};
 use crate::curves::{Options, Silence, Stack};
-use crate::distribution::{Cdf, Support, median, rescale};
-use ontogeny_core::{Predictive, Prefix, Step, Target, TheoryRef};
+use crate::distribution::{Cdf, Support, median};
+use ontogeny_core::{LEVELS, Predictive, Prefix, Step, Target, TheoryRef};
 use std::collections::BTreeMap;
 
 const SPEC: TheorySpec = TheorySpec {
@@ -29,8 +29,8 @@ const MOST_RUNS: usize = 200;
 const FEWEST_RUNS: usize = 8;
 /// Runs below which a class is pooled.
 const CLASS: usize = 9;
-/// The central interval whose coverage is made right.
-const COVERAGE: f64 = 0.8;
+/// The central intervals whose coverage is made right.
+const COVERAGES: [f64; 2] = [0.8, 0.9];
 
 /// Extrapolates the series itself by a stack of curve families.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,7 +51,8 @@ struct Raw {
 struct Miss {
     is_heard: bool,
     bucket: u8,
-    ratio: f64,
+    /// At each of [`COVERAGES`].
+    ratios: [f64; 2],
 }
 
 #[derive(Debug)]
@@ -91,27 +92,58 @@ impl FittedStack {
         let raw = self.raw(&m.prefix)?;
         let y = m.answer.value()?;
         let centre = median(&raw.predictive);
-        let side = if y > centre { 0.5 + 0.5 * COVERAGE } else { 0.5 - 0.5 * COVERAGE };
-        let edge = Cdf::new(&raw.predictive, Support::Line)?.quantile(side)?;
-        let ratio = (y - centre).abs() / (edge - centre).abs().max(1e-12);
-        Some(Miss { is_heard: raw.is_heard, bucket: raw.bucket, ratio })
+        let cdf = Cdf::new(&raw.predictive, Support::Line)?;
+        let sign = if y > centre { 0.5 } else { -0.5 };
+        let edge = |coverage: f64| cdf.quantile(0.5 + sign * coverage);
+        let [inner, outer] = COVERAGES.map(edge);
+        let ratio = |edge: f64| (y - centre).abs() / (edge - centre).abs().max(1e-12);
+        Some(Miss {
+            is_heard: raw.is_heard,
+            bucket: raw.bucket,
+            ratios: [ratio(inner?), ratio(outer?)],
+        })
     }
 
-    /// The conformal factor of a forecast's class.
-    fn factor(&self, raw: &Raw) -> f64 {
-        let class = |same: &dyn Fn(&Miss) -> bool| -> Vec<f64> {
-            self.misses.iter().filter(|m| same(m)).map(|m| m.ratio).collect()
+    /// The forecast with its quantiles pulled from or to the median by the conformal factors of its class:
+    /// one for the central 80 %, one for the central 90 % and beyond, in between on a line.
+    fn calibrated(&self, raw: &Raw) -> Predictive {
+        let class = |same: &dyn Fn(&Miss) -> bool| -> Vec<Miss> {
+            self.misses.iter().filter(|m| same(m)).copied().collect()
         };
         let narrow = class(&|m| m.is_heard == raw.is_heard && m.bucket == raw.bucket);
         let wider = class(&|m| m.is_heard == raw.is_heard);
-        let mut ratios = [narrow, wider]
+        let misses = [narrow, wider]
             .into_iter()
             .find(|c| c.len() >= CLASS)
             .unwrap_or_else(|| class(&|_| true));
-        ratios.sort_by(f64::total_cmp);
-        let rank = ((ratios.len() as f64 + 1.0) * COVERAGE).ceil() as usize;
-        ratios.get(rank.saturating_sub(1)).map_or(1.0, |r| r.clamp(0.2, 10.0))
+        let [inner, outer] = [0, 1].map(|k| factor(&misses, k));
+        let m = median(&raw.predictive);
+        let mut q: Vec<f64> = raw
+            .predictive
+            .quantiles
+            .iter()
+            .zip(LEVELS)
+            .map(|(q, level)| {
+                let central = 2.0 * (level - 0.5).abs();
+                let share =
+                    ((central - COVERAGES[0]) / (COVERAGES[1] - COVERAGES[0])).clamp(0.0, 1.0);
+                m + (inner + share * (outer - inner)) * (q - m)
+            })
+            .collect();
+        // A smaller factor outside must not fold the quantiles over: the inner ones are kept.
+        let middle = q.len() / 2;
+        (middle + 1..q.len()).for_each(|i| q[i] = q[i].max(q[i - 1]));
+        (0..middle).rev().for_each(|i| q[i] = q[i].min(q[i + 1]));
+        Predictive { quantiles: q, never_prob: 0.0 }
     }
+}
+
+/// The `⌈(n+1) q⌉`-th smallest ratio at the `k`-th coverage; the largest where that is beyond all.
+fn factor(misses: &[Miss], k: usize) -> f64 {
+    let mut ratios: Vec<f64> = misses.iter().map(|m| m.ratios[k]).collect();
+    ratios.sort_by(f64::total_cmp);
+    let rank = ((ratios.len() as f64 + 1.0) * COVERAGES[k]).ceil() as usize;
+    ratios.get(rank.min(ratios.len()).saturating_sub(1)).map_or(1.0, |r| r.clamp(0.2, 10.0))
 }
 
 impl Theory for CurveStack {
@@ -137,7 +169,7 @@ impl Theory for CurveStack {
         if fitted.misses.len() < FEWEST_RUNS {
             fitted.misses.clear();
         }
-        let params = fitted.misses.iter().map(|m| m.ratio).collect();
+        let params = fitted.misses.iter().flat_map(|m| m.ratios).collect();
         fitted.identity = Identity::new(SPEC, params, runs);
         Ok(Box::new(fitted))
     }
@@ -149,12 +181,12 @@ impl Fitted for FittedStack {
         if self.misses.is_empty() {
             return raw.is_heard.then_some(raw.predictive);
         }
-        Some(rescale(&raw.predictive, self.factor(&raw), Support::Line))
+        Some(self.calibrated(&raw))
     }
 
     fn conjecture(&self, prefix: &Prefix, _: &BTreeMap<String, f64>) -> Option<Predictive> {
         let raw = self.raw(prefix)?;
-        Some(rescale(&raw.predictive, self.factor(&raw), Support::Line))
+        Some(self.calibrated(&raw))
     }
 
     fn theory_ref(&self) -> TheoryRef {
