@@ -163,7 +163,9 @@ impl Problem {
                 }
                 let along = dot(&s.phi, column) / rr;
                 add(column, -along, &s.phi);
-                column.iter_mut().for_each(|d| *d *= -a);
+                for d in column.iter_mut() {
+                    *d *= -a;
+                }
             }
             s.d = columns;
         }
@@ -287,7 +289,9 @@ impl Problem {
             let mut fresh: Vec<f64> = std::iter::once((1.0 - self.rho * self.rho).sqrt() * off[0])
                 .chain(off.windows(2).map(|e| e[1] - self.rho * e[0]))
                 .collect();
-            fresh.iter_mut().for_each(|u| *u = u.abs());
+            for u in &mut fresh {
+                *u = u.abs();
+            }
             let far = 3.0 * 1.4826 * median(&fresh)?;
             let weight = |u: &f64| if far > 0.0 && *u > far { (far / u).sqrt() } else { 1.0 };
             self.v = fresh.iter().map(weight).collect();

@@ -148,7 +148,9 @@ impl FamilyFit {
         if total <= 1e-9 {
             return None;
         }
-        parts.iter_mut().for_each(|p| p.weight /= total);
+        for p in &mut parts {
+            p.weight /= total;
+        }
         let mean: f64 = parts.iter().map(|p| p.weight * p.mean).sum();
         let var = parts.iter().map(|p| p.weight * (p.var + (p.mean - mean).powi(2))).sum();
         Some((mean, var))
@@ -170,7 +172,9 @@ fn draws(
     }
     let laplace = problem.information(f, &at.theta).and_then(|mut h| {
         for (i, row) in h.iter_mut().enumerate() {
-            row.iter_mut().for_each(|v| *v /= innovation);
+            for v in row.iter_mut() {
+                *v /= innovation;
+            }
             row[i] += f.theta[i].prior_sd().powi(-2);
         }
         Bell::new(at.theta, inverse_root(&h)?, 1.2)
@@ -250,7 +254,7 @@ impl Bell {
         }
         // A few draws may lie on a plane.
         (0..k).for_each(|i| cov[i][i] += 1e-3 * cov[i][i] + 1e-12);
-        Self::new(centre, root_of(cov), 1.5)
+        Self::new(centre, root_of(&cov), 1.5)
     }
 
     fn draw(&self, k: usize, d: Draws) -> [f64; MAX_THETA] {
@@ -278,11 +282,12 @@ fn inverse_root(h: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
     let factor = Cholesky::new(h)?;
     let k = h.len();
     let unit = |i: usize| (0..k).map(|j| f64::from(u8::from(i == j))).collect::<Vec<_>>();
-    Some(root_of((0..k).map(|i| factor.solve(&unit(i))).collect()))
+    let inverse: Vec<Vec<f64>> = (0..k).map(|i| factor.solve(&unit(i))).collect();
+    Some(root_of(&inverse))
 }
 
 /// Lower triangle `R` with `R Rᵀ = a`; a direction without variance gets next to none.
-fn root_of(a: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+fn root_of(a: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let k = a.len();
     let mut root = vec![vec![0.0; k]; k];
     for i in 0..k {

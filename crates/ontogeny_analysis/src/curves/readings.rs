@@ -57,7 +57,9 @@ impl Readings {
         if scale.is_nan() || scale <= 1e-300 || highest - lowest <= 1e-12 * scale {
             return None;
         }
-        points.iter_mut().for_each(|p| p.1 /= scale);
+        for p in &mut points {
+            p.1 /= scale;
+        }
         let mut r = Self {
             t: vec![],
             y: vec![],

@@ -213,7 +213,9 @@ impl Stack {
         let n = self.changes.len() as f64;
         let seen: f64 = self.changes.iter().map(|c| c.size * c.size).sum();
         let jump = (seen + (0.25 * self.range).powi(2)) / (n + 1.0);
-        parts.iter_mut().for_each(|p| p.weight *= (1.0 - chance) / total);
+        for p in parts.iter_mut() {
+            p.weight *= (1.0 - chance) / total;
+        }
         parts.push(Part { weight: chance, mean, var: var + jump });
     }
 
@@ -234,9 +236,9 @@ impl Stack {
             for _ in 0..50 {
                 let mid = 0.5 * (lo + hi);
                 if cdf(mid) < level {
-                    lo = mid
+                    lo = mid;
                 } else {
-                    hi = mid
+                    hi = mid;
                 }
                 if hi - lo <= 1e-12 * (hi.abs() + lo.abs()) {
                     break;

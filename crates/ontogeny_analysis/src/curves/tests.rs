@@ -7,9 +7,12 @@ use super::*;
 use crate::distribution::{Cdf, Support};
 use crate::scores::crps;
 use ontogeny_core::random::Philox;
+use rayon::prelude::*;
+
+type Points = Vec<(f64, f64)>;
 
 /// Noiseless readings of a family at its `seed`-th draw, range 1, time in units of the prefix.
-fn noiseless(f: &'static Family, seed: u64) -> Option<(Vec<f64>, Vec<(f64, f64)>)> {
+fn noiseless(f: &'static Family, seed: u64) -> Option<(Vec<f64>, Points)> {
     let theta = f.start(1000 + seed);
     let mut p = vec![1.0];
     if f.has_floor {
@@ -43,23 +46,35 @@ fn recovery(f: &'static Family, seed: u64, shares: &[f64]) -> Option<f64> {
     Some(shares.iter().map(off).fold(0.0, f64::max))
 }
 
+/// On the prefix to 1e-4 of the curve's size: all draws of nearly all families; of the broken laws a few of twenty
+/// end beside the best of their many valleys. Ahead only where the prefix says so: a hockey stick whose
+/// corner is still to come is a line so far.
 #[test]
 fn every_family_recovers_its_own_noiseless_curve() {
-    let (mut asked, mut found) = (0, 0);
     for f in FAMILIES {
+        let (mut asked, mut seen_off, mut ahead_off) = (0, 0, 0);
         for seed in 0..20 {
-            let seen = recovery(f, seed, &[0.02, 0.1, 0.33, 0.5, 0.77, 0.9, 1.0]);
-            let Some(seen) = seen else { continue };
+            let Some(seen) = recovery(f, seed, &[0.02, 0.1, 0.33, 0.5, 0.77, 0.9, 1.0]) else {
+                continue;
+            };
+            let ahead = recovery(f, seed, &[1.2, 1.5]).unwrap();
             asked += 1;
-            println!(
-                "{} {seed} {seen:.1e} {:.1e}",
-                f.name,
-                recovery(f, seed, &[1.2, 1.5]).unwrap()
-            );
-            found += usize::from(seen <= 1e-4);
+            seen_off += usize::from(seen > 1e-4);
+            ahead_off += usize::from(ahead > 1e-4);
+            if f.name.starts_with("bnsl") {
+                assert!(seen < 2e-2, "{} {seed} {seen:.1e}", f.name);
+            }
         }
+        println!("{}: {asked} asked, {seen_off} off, {ahead_off} off ahead", f.name);
+        let allowed = match f.name {
+            "bnsl1" | "bnsl2" => 5,
+            // Where its exponent is cut it has corners.
+            "vap" => 1,
+            _ => 0,
+        };
+        assert!(asked >= 8 && seen_off <= allowed, "{} {seen_off} of {asked}", f.name);
+        assert!(ahead_off <= allowed.max(1) || f.name == "hockey", "{} {ahead_off}", f.name);
     }
-    println!("{found} of {asked}");
 }
 
 #[test]
@@ -195,6 +210,8 @@ struct Hit {
     crps: f64,
     walk: f64,
     is_spoken: bool,
+    /// Whether the disturbance, if there is one, lies in the prefix.
+    disturbed: Option<bool>,
 }
 
 /// Forecasts a curve from a share of its horizon for its last reading.
@@ -216,48 +233,74 @@ fn ask(c: &Synthetic, share: f64, options: &Options) -> Option<Hit> {
         crps: crps(&p, y).unwrap(),
         walk,
         is_spoken,
+        disturbed: c.disturbance.map(|d| d.1 <= t0),
     })
 }
 
 fn summary(name: &str, hits: &[Hit]) {
     let n = hits.len() as f64;
-    let share = |f: fn(&Hit) -> bool| hits.iter().filter(|h| f(h)).count() as f64 / n;
     let mean = |f: fn(&Hit) -> f64| hits.iter().map(f).sum::<f64>() / n;
     println!(
-        "{name}: n {n} cover80 {:.3} cover90 {:.3} crps {:.4} walk {:.4} spoken {:.3}",
-        share(|h| h.in80),
-        share(|h| h.in90),
+        "{name}: n {n} cover80 {:.3} cover90 {:.3} crps {:.4} walk {:.4} heard {:.3}",
+        share(hits, |h| h.in80),
+        share(hits, |h| h.in90),
         mean(|h| h.crps),
         mean(|h| h.walk),
-        share(|h| h.is_spoken)
+        share(hits, |h| h.is_spoken)
     );
 }
 
 const SHARES: [f64; 4] = [0.1, 0.2, 0.4, 0.6];
 
+/// Forecasts of the curves of these seeds, each from one of [`SHARES`] in turn.
+fn hits(seeds: std::ops::Range<u64>, kind: Kind, options: &Options) -> Vec<Hit> {
+    seeds
+        .into_par_iter()
+        .filter_map(|s| ask(&curve(s, kind), SHARES[s as usize % SHARES.len()], options))
+        .collect()
+}
+
+fn share(hits: &[Hit], f: impl Fn(&Hit) -> bool) -> f64 {
+    hits.iter().filter(|h| f(h)).count() as f64 / hits.len() as f64
+}
+
+#[test]
+fn intervals_of_predictable_curves_cover() {
+    let all = hits(40_000..40_120, Kind::default(), &Options::quick());
+    let heard: Vec<Hit> = all.iter().copied().filter(|h| h.is_spoken).collect();
+    // About 65 curves: three standard errors of √(.16/65), beside the four points that are allowed.
+    let cover = share(&heard, |h| h.in80);
+    assert!(heard.len() >= 40 && (cover - 0.8).abs() < 0.19, "{} {cover}", heard.len());
+    let sum = |f: fn(&Hit) -> f64| heard.iter().map(f).sum::<f64>();
+    assert!(sum(|h| h.crps) < 0.7 * sum(|h| h.walk));
+}
+
 #[test]
 #[ignore = "slow"]
 fn slow_coverage_of_generator_curves() {
-    use rayon::prelude::*;
-    let o = Options::default();
-    for (name, kind, find) in [
-        ("all", Kind::default(), true),
-        ("undisturbed", Kind { disturbed: 0.0, ..Kind::default() }, true),
-        ("jumps, with", Kind { disturbed: 1.0, only_jumps: true, n: 200 }, true),
-        ("jumps, without", Kind { disturbed: 1.0, only_jumps: true, n: 200 }, false),
+    let jumps = Kind { disturbed: 1.0, only_jumps: true, n: 200 };
+    let still = Kind { disturbed: 0.0, ..Kind::default() };
+    let plain = Options { find_changes: false, ..Options::default() };
+    for (name, kind, options) in [
+        ("all", Kind::default(), Options::default()),
+        ("undisturbed", still, Options::default()),
+        ("undisturbed, bic", still, Options { averaging: Averaging::Bic, ..plain.clone() }),
+        ("undisturbed, pow4", still, Options { families: vec!["pow4"], ..plain.clone() }),
+        ("jumps, aware", jumps, Options::default()),
+        ("jumps, unaware", jumps, plain.clone()),
     ] {
-        let o = Options { find_changes: find, ..o.clone() };
-        let hits: Vec<(usize, Hit)> = (0..500_u64)
-            .into_par_iter()
-            .filter_map(|s| {
-                let which = s as usize % SHARES.len();
-                Some((which, ask(&curve(s, kind), SHARES[which], &o)?))
-            })
-            .collect();
-        summary(name, &hits.iter().map(|h| h.1).collect::<Vec<_>>());
-        for (i, s) in SHARES.iter().enumerate() {
-            let of: Vec<Hit> = hits.iter().filter(|h| h.0 == i).map(|h| h.1).collect();
-            summary(&format!("{name} {s}"), &of);
+        let all = hits(10_000..10_600, kind, &options);
+        summary(name, &all);
+        let part = |f: fn(&Hit) -> bool| all.iter().copied().filter(f).collect::<Vec<_>>();
+        summary(&format!("{name}, heard"), &part(|h| h.is_spoken));
+        summary(&format!("{name}, before"), &part(|h| h.disturbed == Some(true)));
+        let both = part(|h| h.disturbed == Some(true) && h.is_spoken);
+        summary(&format!("{name}, before and heard"), &both);
+        summary(&format!("{name}, later"), &part(|h| h.disturbed == Some(false)));
+        if name == "undisturbed" {
+            let heard = part(|h| h.is_spoken);
+            assert!((share(&heard, |h| h.in80) - 0.8).abs() < 0.06);
+            assert!((share(&heard, |h| h.in90) - 0.9).abs() < 0.06);
         }
     }
 }
@@ -273,35 +316,59 @@ fn walk(seed: u64, n: usize) -> Vec<(f64, f64)> {
         .collect()
 }
 
+/// Random walks of several lengths about which something was said.
+fn fooled(seeds: std::ops::Range<u64>) -> usize {
+    const LENGTHS: [usize; 5] = [30, 60, 120, 250, 500];
+    seeds
+        .into_par_iter()
+        .filter(|&s| {
+            let n = LENGTHS[s as usize % LENGTHS.len()];
+            forecast(&walk(100_000 + s, n), 2.0 * n as f64, false).is_ok()
+        })
+        .count()
+}
+
+#[test]
+fn random_walks_are_not_predictable() {
+    let n = fooled(0..200);
+    assert!(n <= 10, "{n} of 200");
+}
+
+/// Curves with a floor, noise of .5 to 2 % of their range and memory, that are forecast to twice their length.
+fn spoken(shape: fn(f64, f64) -> f64, rho: f64, seeds: std::ops::Range<u64>) -> usize {
+    seeds
+        .into_par_iter()
+        .filter(|&s| {
+            let d = Philox::new(s, "plain").at(0);
+            let (b, sd) = (0.2 + d.uniform(0), 0.005 + 0.015 * d.uniform(1));
+            let mut e = 0.0;
+            let points: Vec<(f64, f64)> = (1..=80)
+                .map(|i| {
+                    e = rho * e + (1.0 - rho * rho).sqrt() * sd * d.normal(i + 10);
+                    (i as f64, 0.3 + shape(i as f64, b) + e)
+                })
+                .collect();
+            forecast(&points, 160.0, false).is_ok()
+        })
+        .count()
+}
+
+#[test]
+fn curves_are_predictable() {
+    let power = spoken(|t, b| t.powf(-b), 0.3, 500..560);
+    let exponential = spoken(|t, b| (-b * t / 30.0).exp(), 0.3, 500..560);
+    assert!(power + exponential >= 90, "{power} {exponential} of 60");
+}
+
 #[test]
 #[ignore = "slow"]
-fn slow_random_walks_are_not_predictable() {
-    use rayon::prelude::*;
-    for n in [30, 60, 120, 250, 500] {
-        let spoke = (0..100_u64)
-            .into_par_iter()
-            .filter(|s| forecast(&walk(1000 * n as u64 + s, n), 2.0 * n as f64, false).is_ok())
-            .count();
-        println!("walk {n}: spoke {spoke} of 100");
+fn slow_random_walks_and_curves_are_told_apart() {
+    let n = fooled(1000..2000);
+    println!("walks {n} of 1000");
+    for rho in [0.0, 0.3, 0.6] {
+        let power = spoken(|t, b| t.powf(-b), rho, 1000..1200);
+        let exponential = spoken(|t, b| (-b * t / 30.0).exp(), rho, 1000..1200);
+        println!("rho {rho}: power {power} exponential {exponential} of 200");
     }
-    for (name, rho) in [("pow3", 0.0), ("pow3", 0.6), ("exp3", 0.0), ("exp3", 0.6)] {
-        let spoke = (0..100_u64)
-            .into_par_iter()
-            .filter(|&s| {
-                let d = Philox::new(s, "plain").at(0);
-                let (b, sd) = (0.2 + d.uniform(0), 0.005 + 0.02 * d.uniform(1));
-                let mut e = 0.0;
-                let points: Vec<(f64, f64)> = (1..=80)
-                    .map(|i| {
-                        e = rho * e + (1.0_f64 - rho * rho).sqrt() * sd * d.normal(i + 10);
-                        let x = i as f64;
-                        let y = if name == "pow3" { x.powf(-b) } else { (-b * x / 30.0).exp() };
-                        (x, 0.3 + y + e)
-                    })
-                    .collect();
-                forecast(&points, 160.0, false).is_ok()
-            })
-            .count();
-        println!("{name} {rho}: spoke {spoke} of 100");
-    }
+    assert!(n <= 50);
 }

@@ -68,7 +68,9 @@ pub(crate) fn weights(pairs: &Pairs, prior: &[f64]) -> Vec<f64> {
             w[i] *= (-rate * (g - lowest).min(20.0)).exp();
         }
         let total: f64 = w.iter().sum();
-        w.iter_mut().for_each(|w| *w /= total);
+        for w in &mut w {
+            *w /= total;
+        }
     }
     w
 }

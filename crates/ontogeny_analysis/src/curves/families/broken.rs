@@ -28,7 +28,9 @@ fn broken(_: &[f64], ln_x: &[f64], theta: &[f64], phi: &mut [f64], d: &mut [Vec<
             }
         }
     }
-    phi.iter_mut().for_each(|p| *p = p.min(60.0).exp());
+    for p in &mut *phi {
+        *p = p.min(60.0).exp();
+    }
     if jac {
         d[0].iter_mut().zip(ln_x).for_each(|(d, l)| *d = -l);
         for column in d {
