@@ -7,6 +7,7 @@
 //! Event times live on the axis `u = ln t` everywhere.
 
 pub mod backtest;
+pub mod curves;
 pub mod detectors;
 pub mod distribution;
 pub mod effects;

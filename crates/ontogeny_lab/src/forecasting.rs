@@ -145,7 +145,7 @@ pub fn forecast(
     let curve = curve(asked, &training, &*fitted, (&prefix, &features));
     Ok(Answered {
         verdict,
-        remark: fitted.remark(),
+        remark: fitted.remark(&prefix),
         missing,
         n_others: training.len(),
         curve,

@@ -88,8 +88,9 @@ impl Fitted for Chosen {
         TheoryRef { name: SPEC.name.into(), n_params: inner.n_params + SPEC.n_params, ..inner }
     }
 
-    fn remark(&self) -> Option<String> {
-        Some(format!("chose {} among {} that answer", self.name, self.n_tried))
+    fn remark(&self, prefix: &Prefix) -> Option<String> {
+        let own = self.inner.remark(prefix).map(|r| format!(", which {r}")).unwrap_or_default();
+        Some(format!("chose {} among {} that answer{own}", self.name, self.n_tried))
     }
 
     fn speaker(&self) -> Option<String> {

@@ -346,8 +346,8 @@ impl Fitted for Calibrated {
         }
     }
 
-    fn remark(&self) -> Option<String> {
-        self.inner.remark()
+    fn remark(&self, prefix: &Prefix) -> Option<String> {
+        self.inner.remark(prefix)
     }
 
     fn speaker(&self) -> Option<String> {

@@ -94,7 +94,7 @@ impl Fitted for FittedMixture {
         self.identity.theory_ref()
     }
 
-    fn remark(&self) -> Option<String> {
+    fn remark(&self, _: &Prefix) -> Option<String> {
         Some(format!("chose {}", self.chosen.law.spec().0))
     }
 }

@@ -16,6 +16,7 @@
 mod auto;
 mod calibrated;
 mod climatology;
+mod curve_stack;
 mod delay;
 mod delta;
 mod eta_lambda;
@@ -53,6 +54,7 @@ pub use calibrated::{
     leave_one_out, rivals,
 };
 pub use climatology::Climatology;
+pub use curve_stack::CurveStack;
 pub use delta::Delta;
 pub use eta_lambda::EtaLambda;
 pub use extrapolation::Extrapolation;
@@ -215,8 +217,9 @@ pub trait Fitted: Send + Sync + Debug {
         self.predict(prefix, features)
     }
 
-    /// What a reader should know of the fit beyond its name, e.g. who was chosen.
-    fn remark(&self) -> Option<String> {
+    /// What a reader should know beyond the name: who was chosen, what the forecast of this run rests on, or why
+    /// there is none.
+    fn remark(&self, _: &Prefix) -> Option<String> {
         None
     }
 
@@ -337,6 +340,7 @@ pub const THEORIES: &[TheoryEntry] = &[
     scaling_law::ENTRY_CHINCHILLA,
     schedule_law::ENTRY,
     mixture_law::ENTRY,
+    curve_stack::ENTRY,
     auto::ENTRY,
 ];
 

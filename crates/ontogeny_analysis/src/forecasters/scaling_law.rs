@@ -121,7 +121,7 @@ impl Fitted for FittedScaling {
         self.identity.theory_ref()
     }
 
-    fn remark(&self) -> Option<String> {
+    fn remark(&self, _: &Prefix) -> Option<String> {
         let share = |m: &Member| format!("{} {:.2}", m.fit.law.spec().name, m.weight);
         let all: Vec<String> = self.average.members.iter().map(share).collect();
         Some(format!("weighs {}", all.join(", ")))

@@ -150,7 +150,7 @@ impl Fitted for FittedPlan {
         self.identity.theory_ref()
     }
 
-    fn remark(&self) -> Option<String> {
+    fn remark(&self, _: &Prefix) -> Option<String> {
         Some(format!("chose the {} law", self.fits.first()?.law.spec().0))
     }
 }
