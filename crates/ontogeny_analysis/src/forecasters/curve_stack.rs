@@ -13,6 +13,7 @@ use crate::curves::{Options, Silence, Stack};
 use crate::distribution::{Cdf, Support, median};
 use ontogeny_core::{LEVELS, Predictive, Prefix, Step, Target, TheoryRef};
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 const SPEC: TheorySpec = TheorySpec {
     name: "curve-stack",
@@ -36,8 +37,15 @@ const COVERAGES: [f64; 2] = [0.8, 0.9];
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CurveStack;
 
+/// Forecasts that are kept at most; each is some 300 bytes.
+const MOST_KEPT: usize = 50_000;
+/// Hash of the prefix, series, step and axis.
+type Asked = (String, String, u64, bool);
+/// Forecasts by what was asked. Equal keys have equal answers, so nobody can tell what is kept.
+static KEPT: Mutex<BTreeMap<Asked, Option<Raw>>> = Mutex::new(BTreeMap::new());
+
 /// A forecast before calibration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Raw {
     predictive: Predictive,
     /// Whether the stack beat persistence inside the prefix.
@@ -79,7 +87,24 @@ impl FittedStack {
         })
     }
 
+    /// The forecast before calibration. It depends on the prefix and the question alone and is asked for again in every
+    /// fold that leaves another run out, so the last of them are kept.
     fn raw(&self, prefix: &Prefix) -> Option<Raw> {
+        let key = (prefix.hash().to_owned(), self.series.clone(), self.at.0, self.log);
+        let lock = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(&key) {
+            return known.clone();
+        }
+        let raw = self.compute(prefix);
+        let mut kept = lock();
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(key, raw.clone());
+        raw
+    }
+
+    fn compute(&self, prefix: &Prefix) -> Option<Raw> {
         let at = self.at.0 as f64;
         let stack = self.stack(prefix)?.ok()?;
         let predictive = stack.predict(at).ok()?;

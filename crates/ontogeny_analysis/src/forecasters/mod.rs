@@ -262,6 +262,21 @@ pub enum NotFitted {
     NoSolution { theory: &'static str },
 }
 
+impl NotFitted {
+    /// Who could not be fitted.
+    pub fn theory(&self) -> &'static str {
+        match self {
+            Self::TooFewRuns { theory, .. }
+            | Self::WrongTarget { theory }
+            | Self::NoRule { theory }
+            | Self::NoFeature { theory, .. }
+            | Self::NoSeries { theory, .. }
+            | Self::NoLaw { theory, .. }
+            | Self::NoSolution { theory } => theory,
+        }
+    }
+}
+
 /// Identity of a fitted theory.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {

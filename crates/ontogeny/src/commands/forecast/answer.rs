@@ -1,7 +1,7 @@
 //! A forecast as a person and as a program read it.
 
 use crate::text::{Table, count, number};
-use ontogeny_analysis::forecasters::Verdict;
+use ontogeny_analysis::forecasters::{NotFitted, Verdict};
 use ontogeny_core::{LEVELS, Observed, Predictive, Target};
 use ontogeny_lab::{Answered, RunRecord};
 use serde_json::{Value, json};
@@ -106,17 +106,20 @@ fn about(run: &RunRecord, a: &Answered) -> Vec<String> {
         )),
         (Some(Verdict::NotPredictable { reason }), _) => lines.push(reason.clone()),
         (Some(Verdict::Unjudged { .. }) | None, 0) => {
-            lines.push("no other run to learn from: nothing but its own past vouches for the intervals".to_owned());
+            lines.push("no other run to learn from: nothing but its own past vouches for it".to_owned());
         }
         (Some(Verdict::Unjudged { .. }) | None, n) => lines.push(format!(
             "beside {}, too few or not asked to judge it: nothing vouches for the intervals",
             count(n, "other run")
         )),
     }
-    if !a.missing.is_empty() {
-        let names: Vec<String> = a.missing.iter().map(ToString::to_string).collect();
-        lines.push(format!("baselines that say nothing here: {}", names.join("; ")));
+    let (few, others): (Vec<_>, Vec<_>) =
+        a.missing.iter().partition(|m| matches!(m, NotFitted::TooFewRuns { .. }));
+    if !few.is_empty() {
+        let names: Vec<&str> = few.iter().map(|m| m.theory()).collect();
+        lines.push(format!("too few other runs for {}", names.join(", ")));
     }
+    lines.extend(others.iter().map(|m| format!("no answer: {m}")));
     if let Some(known) = a.known {
         lines.push(format!("what happened: {}", happened(&f.target, known)));
     } else if f.sealed_at > f.cutoff {
