@@ -13,6 +13,7 @@ use crate::curves::{Options, Silence, Stack};
 use crate::distribution::{Cdf, Support, median};
 use ontogeny_core::{LEVELS, Predictive, Prefix, Step, Target, TheoryRef};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 const SPEC: TheorySpec = TheorySpec {
     name: "curve-stack",
@@ -21,7 +22,8 @@ const SPEC: TheorySpec = TheorySpec {
     scope: "values of series with at least eight readings",
     source: "stacked learning-curve families (Domhan et al. 2015; LCDB 1.1, arXiv:2505.15657)",
 };
-pub(crate) const ENTRY: TheoryEntry = TheoryEntry { spec: SPEC, build: || Box::new(CurveStack) };
+pub(crate) const ENTRY: TheoryEntry =
+    TheoryEntry { spec: SPEC, build: || Box::<CurveStack>::default() };
 
 /// Fit runs of which the width is learned at most; more are thinned evenly.
 const MOST_RUNS: usize = 200;
@@ -33,11 +35,19 @@ const CLASS: usize = 9;
 const COVERAGES: [f64; 2] = [0.8, 0.9];
 
 /// Extrapolates the series itself by a stack of curve families.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct CurveStack;
+///
+/// What it says of a prefix before calibration is remembered as long as the value lives, so that fits which leave
+/// out one part of the runs after another look at every prefix once.
+#[derive(Debug, Clone, Default)]
+pub struct CurveStack {
+    memo: Memo,
+}
+
+/// Raw forecasts by what they depend on: prefix, series, step and axis.
+type Memo = Arc<Mutex<BTreeMap<String, Option<Raw>>>>;
 
 /// A forecast before calibration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Raw {
     predictive: Predictive,
     /// Whether the stack beat persistence inside the prefix.
@@ -62,10 +72,22 @@ struct FittedStack {
     log: bool,
     misses: Vec<Miss>,
     identity: Identity,
+    memo: Memo,
 }
 
 impl FittedStack {
     fn raw(&self, prefix: &Prefix) -> Option<Raw> {
+        let key = format!("{} {} {} {}", prefix.hash(), self.series, self.at.0, self.log);
+        let known = || self.memo.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(raw) = known().get(&key) {
+            return raw.clone();
+        }
+        let raw = self.look(prefix);
+        known().insert(key, raw.clone());
+        raw
+    }
+
+    fn look(&self, prefix: &Prefix) -> Option<Raw> {
         let points: Vec<(f64, f64)> = prefix
             .series(&self.series)?
             .points
@@ -161,6 +183,7 @@ impl Theory for CurveStack {
             log: *log,
             misses: vec![],
             identity: Identity::new(SPEC, vec![], runs),
+            memo: Arc::clone(&self.memo),
         };
         let every = runs.len().div_ceil(MOST_RUNS).max(1);
         let some: Vec<TrainingRun> = runs.iter().step_by(every).cloned().collect();
@@ -227,8 +250,8 @@ mod tests {
         let fit_on: Vec<TrainingRun> = (first..first + n_fit).map(run).collect();
         let asked: Vec<TrainingRun> = (first + n_fit..first + n_fit + n_asked).map(run).collect();
         let q = question(0.3);
-        let f = CurveStack.fit(&fit_on, &q).unwrap();
-        let alone = CurveStack.fit(&[], &q).unwrap();
+        let f = CurveStack::default().fit(&fit_on, &q).unwrap();
+        let alone = CurveStack::default().fit(&[], &q).unwrap();
         let mut hits = [[0.0; 2]; 2];
         let marks = landmarks(&asked, &q);
         for m in &marks {
@@ -246,7 +269,7 @@ mod tests {
     #[test]
     fn few_readings_say_nothing_and_the_future_is_not_looked_at() {
         let q = question(0.3);
-        let f = CurveStack.fit(&(0..10).map(run).collect::<Vec<_>>(), &q).unwrap();
+        let f = CurveStack::default().fit(&(0..10).map(run).collect::<Vec<_>>(), &q).unwrap();
         let target = run(77);
         let early = Prefix::cut(target.run.clone(), Step(700), &target.series);
         assert!(f.predict(&early, &BTreeMap::new()).is_none());
