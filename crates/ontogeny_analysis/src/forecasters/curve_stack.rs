@@ -311,7 +311,7 @@ mod tests {
     #[test]
     #[ignore = "slow"]
     fn slow_calibrated_intervals_cover_generator_curves() {
-        let [before, after] = coverage(200, 800, 70_000);
+        let [before, after] = coverage(200, 800, 170_000);
         println!("before {before:?} after {after:?}");
         assert!((after[0] - 0.8).abs() < 0.06, "{after:?}");
     }
