@@ -102,7 +102,7 @@ impl Input {
         }
     }
 
-    fn raw(&self) -> Result<Box<dyn Read>, ImportError> {
+    fn raw(&self) -> Result<Box<dyn Read + Send>, ImportError> {
         match self.seekable()? {
             Seekable::Disk(file) => Ok(Box::new(file)),
             Seekable::Memory(bytes) => Ok(Box::new(std::io::Cursor::new(bytes))),

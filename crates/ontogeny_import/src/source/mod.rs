@@ -1,8 +1,10 @@
 //! A file as a window that moves over its bytes: unpacked, hashed on the way, never wholly in memory.
 
+mod ahead;
 mod gunzip;
 
 use crate::{Fingerprint, ImportError, Problem};
+use ahead::Ahead;
 use gunzip::Gunzip;
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -11,14 +13,56 @@ use std::rc::Rc;
 
 /// Bytes that are asked for at a time.
 const CHUNK: usize = 1 << 18;
+/// Files of at least so many bytes are read and hashed by a thread of their own.
+const LARGE: u64 = 4 << 20;
 /// The longest line, and the longest piece that is ever held at once.
 pub(crate) const MAX_PIECE: usize = 64 << 20;
 
 /// The bytes as they are on disk, hashed as they pass.
-struct Raw {
-    reader: Box<dyn Read>,
-    hasher: blake3::Hasher,
-    n: u64,
+enum Raw {
+    Here { reader: Box<dyn Read>, hasher: Box<blake3::Hasher>, n: u64 },
+    Elsewhere { ahead: Ahead, n: u64 },
+}
+
+impl Raw {
+    fn new(reader: Box<dyn Read + Send>, n_bytes: u64) -> Self {
+        let reader = if n_bytes < LARGE {
+            reader
+        } else {
+            match Ahead::new(reader) {
+                Ok(ahead) => return Self::Elsewhere { ahead, n: 0 },
+                Err(reader) => reader,
+            }
+        };
+        Self::Here { reader, hasher: Box::default(), n: 0 }
+    }
+
+    /// `None` before all bytes have been read.
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        let (hasher, n_bytes) = match self {
+            Self::Here { hasher, n, .. } => (&**hasher, *n),
+            Self::Elsewhere { ahead, n } => (ahead.hasher()?, *n),
+        };
+        Some(Fingerprint { n_bytes, blake3: hasher.finalize().to_hex().to_string() })
+    }
+}
+
+impl Read for Raw {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Here { reader, hasher, n } => {
+                let n_read = reader.read(buffer)?;
+                hasher.update(&buffer[..n_read]);
+                *n += n_read as u64;
+                Ok(n_read)
+            }
+            Self::Elsewhere { ahead, n } => {
+                let n_read = ahead.read(buffer)?;
+                *n += n_read as u64;
+                Ok(n_read)
+            }
+        }
+    }
 }
 
 /// A handle on the raw bytes: one for who reads them, one for who wants the hash.
@@ -27,11 +71,7 @@ struct Tap(Rc<RefCell<Raw>>);
 
 impl Read for Tap {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let raw = &mut *self.0.borrow_mut();
-        let n = raw.reader.read(buffer)?;
-        raw.hasher.update(&buffer[..n]);
-        raw.n += n as u64;
-        Ok(n)
+        self.0.borrow_mut().read(buffer)
     }
 }
 
@@ -56,11 +96,10 @@ impl Source {
     pub(crate) fn new(
         format: &'static str,
         path: &Path,
-        reader: Box<dyn Read>,
+        reader: Box<dyn Read + Send>,
         n_bytes: u64,
     ) -> Result<Self, ImportError> {
-        let raw = Raw { reader, hasher: blake3::Hasher::new(), n: 0 };
-        let tap = Tap(Rc::new(RefCell::new(raw)));
+        let tap = Tap(Rc::new(RefCell::new(Raw::new(reader, n_bytes))));
         let mut source = Self {
             format,
             path: path.to_path_buf(),
@@ -185,8 +224,8 @@ impl Source {
                 Err(e) => return Err(ImportError::io("read", &self.path, e)),
             }
         }
-        let raw = self.tap.0.borrow();
-        let blake3 = raw.hasher.finalize().to_hex().to_string();
-        Ok(Fingerprint { n_bytes: raw.n, blake3 })
+        let print = self.tap.0.borrow().fingerprint();
+        let ended = || ImportError::io("read", &self.path, io::ErrorKind::UnexpectedEof.into());
+        print.ok_or_else(ended)
     }
 }

@@ -51,6 +51,40 @@ fn a_changed_event_is_told_with_record_and_byte() {
 }
 
 #[test]
+fn a_large_file_is_read_and_its_damage_told_as_that_of_a_small_one() {
+    // Large enough to be read by a thread of its own.
+    let n = 60_000;
+    let (whole, start) = (tfevents(60_000), tfevents(30_000).len());
+    assert!(whole.len() > 5 << 20);
+    let (all, report) = read("e", whole.clone(), &Options::default()).unwrap();
+    assert_eq!(all.n_points(), 2 * n);
+    let input = Input::from_bytes("e", whole.clone());
+    assert_eq!(report.files, [("e".to_owned(), input.fingerprint().unwrap())]);
+    let (unpacked, _) = read("e.gz", gzip(&whole), &Options::default()).unwrap();
+    for name in ["loss", "lr"] {
+        assert_eq!(points(&all, 0, name), points(&unpacked, 0, name));
+    }
+
+    let damaged = changed(whole.clone(), start + 20);
+    let place = format!("record {} at byte {start}", n + 2);
+    assert!(fails("e", damaged.clone(), &Options::default()).contains(&place), "{place}");
+    let (kept, report) = read("e", damaged.clone(), &keep_going()).unwrap();
+    assert_eq!((kept.n_points(), report.n_problems), (2 * n - 1, 1));
+    assert!(report.problems[0].to_string().contains(&place), "{}", report.problems[0]);
+    // What comes after the damage belongs to the file all the same.
+    let lost = changed(whole.clone(), start + 3);
+    let (kept, report) = read("e", lost.clone(), &keep_going()).unwrap();
+    assert_eq!((kept.n_points(), report.n_problems), (n, 1));
+    let print = Input::from_bytes("e", lost).fingerprint().unwrap();
+    assert_eq!(report.files[0].1, print);
+
+    let torn = &whole[..whole.len() - 5];
+    let (kept, report) = read("e", torn, &Options::default()).unwrap();
+    assert_eq!(kept.n_points(), 2 * n - 1);
+    assert!(report.notes[0].starts_with(&format!("e ends within record {}", 2 * n + 1)));
+}
+
+#[test]
 fn an_absurd_length_sets_no_memory_aside() {
     let mut file = scalar(0.0, 1, "x", 1.0);
     let len = (u64::MAX / 2).to_le_bytes();

@@ -15,6 +15,7 @@ use crate::sink::{Reading, RunKey, RunMeta, SeriesKey};
 use crate::source::Source;
 use crate::walk::Unit;
 use crate::{ImportError, Input, Options, Problem, units};
+use event::Plain;
 use frame::Next;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -60,6 +61,7 @@ struct Reader {
     /// Wall time of the first scalar.
     began: Option<f64>,
     tags: Tags,
+    lengths: frame::Lengths,
 }
 
 impl Reader {
@@ -69,11 +71,11 @@ impl Reader {
         source: &mut Source,
         out: &mut Recorder<'_>,
     ) -> Result<(), ImportError> {
-        let mut at = At::default();
+        let mut at = At { record: 1, offset: source.offset() };
         loop {
-            at = At { record: at.record + 1, offset: source.offset() };
-            let next = frame::next(source)?;
-            match next {
+            let n = self.window(source.window(), &mut at, input, out)?;
+            source.consume(n);
+            match frame::next(source)? {
                 Next::Record { from, to } => {
                     let payload = &source.window()[from..to];
                     if frame::is_sound(payload, &source.window()[to..]) {
@@ -108,7 +110,32 @@ impl Reader {
                     return Err(out.error(input, at, Problem::Checksum { part: "length" }));
                 }
             }
+            at = At { record: at.record + 1, offset: source.offset() };
         }
+    }
+
+    /// The records that are wholly in the window, up to the first that is no plain scalar; says how many bytes
+    /// they are and moves `at` over them.
+    fn window(
+        &mut self,
+        window: &[u8],
+        at: &mut At,
+        input: &Input,
+        out: &mut Recorder<'_>,
+    ) -> Result<usize, ImportError> {
+        let mut rest = window;
+        while let Some((payload, after)) = self.lengths.short(rest) {
+            // In this order, so that the checksum of what is no plain scalar is not computed twice.
+            let Some(event) = Plain::parse(payload) else { break };
+            if !frame::is_sound(payload, after) {
+                break;
+            }
+            self.scalar(&event, *at, input, out)?;
+            rest = &after[4..];
+            at.record += 1;
+            at.offset += (frame::HEADER + payload.len() + 4) as u64;
+        }
+        Ok(window.len() - rest.len())
     }
 
     /// One event; `Ok(None)` if its bytes are no event.
@@ -150,23 +177,51 @@ impl Reader {
             }
             None => return out.problem(input, at, Problem::Protobuf),
         };
-        let Ok(step) = u64::try_from(event.step) else {
+        let event::Event { wall_time, step, .. } = *event;
+        self.scalar(&Plain { wall_time, step, tag: value.tag, number }, at, input, out)
+    }
+
+    #[inline]
+    fn scalar(
+        &mut self,
+        scalar: &Plain<'_>,
+        at: At,
+        input: &Input,
+        out: &mut Recorder<'_>,
+    ) -> Result<(), ImportError> {
+        let &Plain { wall_time, step, tag, number: value } = scalar;
+        let Ok(step) = u64::try_from(step) else {
             out.without_step();
             return Ok(());
         };
-        let series = if let Some(series) = self.tags.find(value.tag) {
-            series
-        } else {
-            let Ok(tag) = std::str::from_utf8(value.tag) else {
-                return out.problem(input, at, Problem::NotText);
-            };
-            let run = self.run(input, out)?;
-            let series = out.series(input, run, tag, units::of_name(tag))?;
-            self.tags.add(value.tag, series);
-            series
+        let series = match self.tags.find(tag) {
+            Some(series) => series,
+            None => match self.new_series(tag, at, input, out)? {
+                Some(series) => series,
+                None => return Ok(()),
+            },
         };
-        let began = *self.began.get_or_insert(event.wall_time);
-        out.reading(series, Reading { step, value: number, wall_secs: event.wall_time - began })
+        let began = *self.began.get_or_insert(wall_time);
+        out.reading(series, Reading { step, value, wall_secs: wall_time - began })
+    }
+
+    /// `None` if the tag is no text.
+    #[cold]
+    fn new_series(
+        &mut self,
+        tag: &[u8],
+        at: At,
+        input: &Input,
+        out: &mut Recorder<'_>,
+    ) -> Result<Option<SeriesKey>, ImportError> {
+        let Ok(name) = std::str::from_utf8(tag) else {
+            out.problem(input, at, Problem::NotText)?;
+            return Ok(None);
+        };
+        let run = self.run(input, out)?;
+        let series = out.series(input, run, name, units::of_name(name))?;
+        self.tags.add(tag, series);
+        Ok(Some(series))
     }
 
     fn run(&mut self, input: &Input, out: &mut Recorder<'_>) -> Result<RunKey, ImportError> {
@@ -184,34 +239,85 @@ impl Reader {
     }
 }
 
-/// Series by tag. Tags come in the same order at every step, so the one after the last is tried first, and
-/// no scalar costs an allocation.
+/// Series by tag. Tags come in the same order at every step, or one series after another: the one after the
+/// last is tried first, then the last, and no scalar costs an allocation.
 #[derive(Debug, Default)]
 struct Tags {
     all: Vec<(Box<[u8]>, SeriesKey)>,
     places: BTreeMap<Box<[u8]>, usize>,
-    next: usize,
+    last: usize,
 }
 
 impl Tags {
     #[inline]
     fn find(&mut self, tag: &[u8]) -> Option<SeriesKey> {
-        if self.next >= self.all.len() {
-            self.next = 0;
-        }
-        let (guess, key) = self.all.get(self.next)?;
-        if **guess == *tag {
-            self.next += 1;
-            return Some(*key);
+        let next = if self.last + 1 < self.all.len() { self.last + 1 } else { 0 };
+        for place in [next, self.last] {
+            let (guess, key) = self.all.get(place)?;
+            if is_same(guess, tag) {
+                self.last = place;
+                return Some(*key);
+            }
         }
         let place = *self.places.get(tag)?;
-        self.next = place + 1;
+        self.last = place;
         Some(self.all[place].1)
     }
 
     fn add(&mut self, tag: &[u8], series: SeriesKey) {
-        self.places.insert(tag.into(), self.all.len());
+        self.last = self.all.len();
+        self.places.insert(tag.into(), self.last);
         self.all.push((tag.into(), series));
-        self.next = self.all.len();
+    }
+}
+
+/// Whether two tags are one. The end is what tells tags apart, and most are short: not worth a call.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    match (a.last_chunk::<8>(), b.last_chunk::<8>()) {
+        (Some(x), Some(y)) if a.len() == b.len() => {
+            x == y
+                && a.chunks_exact(8)
+                    .zip(b.chunks_exact(8))
+                    .all(|(a, b)| a.first_chunk::<8>() == b.first_chunk::<8>())
+        }
+        _ => a == b,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_found_in_any_order() {
+        let mut tags = Tags::default();
+        assert_eq!(tags.find(b"loss"), None);
+        let names =
+            ["", "a", "train/metric_01", "train/metric_02", "train/metric_1", "valid/metric_01"];
+        for (i, name) in names.iter().enumerate() {
+            assert_eq!(tags.find(name.as_bytes()), None, "{name}");
+            tags.add(name.as_bytes(), SeriesKey(i as u32));
+        }
+        for stride in 0..names.len() {
+            for i in (0..4 * names.len()).map(|k| k * stride % names.len()) {
+                assert_eq!(tags.find(names[i].as_bytes()), Some(SeriesKey(i as u32)));
+            }
+        }
+        assert_eq!(tags.find(b"train/metric_03"), None);
+    }
+
+    #[test]
+    fn tags_are_one_if_all_their_bytes_are() {
+        for len in 0..40 {
+            let tag = vec![b'x'; len];
+            assert!(is_same(&tag, &tag));
+            assert!(!is_same(&tag, &vec![b'x'; len + 1]));
+            for at in 0..len {
+                let mut other = tag.clone();
+                other[at] = b'y';
+                assert!(!is_same(&tag, &other), "byte {at} of {len}");
+            }
+        }
     }
 }

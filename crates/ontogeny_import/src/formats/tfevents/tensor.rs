@@ -21,7 +21,19 @@ pub(crate) mod dtype {
 
 /// The number that a tensor holds; `Some(None)` if it holds none or several, `None` if it is malformed.
 #[expect(clippy::option_option, reason = "something else and a mistake are different things")]
+#[inline]
 pub(super) fn scalar(bytes: &[u8]) -> Option<Option<f64>> {
+    // One `float` as TensorFlow and as PyTorch write it: with its shape, and without.
+    if let &[0x08, 0x01, 0x12, 0x00, 0x22 | 0x2a, 0x04, a, b, c, d]
+    | &[0x08, 0x01, 0x22 | 0x2a, 0x04, a, b, c, d] = bytes
+    {
+        return Some(Some(f64::from(f32::from_le_bytes([a, b, c, d]))));
+    }
+    scalar_of_any_layout(bytes)
+}
+
+#[expect(clippy::option_option, reason = "something else and a mistake are different things")]
+fn scalar_of_any_layout(bytes: &[u8]) -> Option<Option<f64>> {
     let (mut kind, mut is_scalar) = (0, true);
     let (mut content, mut value): (Option<&[u8]>, Option<(u32, Field<'_>)>) = (None, None);
     wire::each(bytes, |number, field| {
