@@ -2,18 +2,27 @@
 
 use crate::{RunId, Series, Step};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// The readings of one run up to a cutoff, copied out, with the hash of what was copied.
 ///
 /// Law 4, no peeking: a forecaster is given a `&Prefix`. Later points are not merely hidden, they are not
 /// there; the only constructor drops them, and no method reaches the run or the store.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Prefix {
     run: RunId,
     cutoff: Step,
     series: BTreeMap<String, Series>,
     plans: BTreeMap<String, Series>,
-    hash: String,
+    /// Made when it is first asked for: fits cut many prefixes that nobody seals.
+    hash: OnceLock<String>,
+}
+
+impl PartialEq for Prefix {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |p: &Self| (p.run.clone(), p.cutoff);
+        parts(self) == parts(other) && self.series == other.series && self.plans == other.plans
+    }
 }
 
 impl Prefix {
@@ -34,8 +43,7 @@ impl Prefix {
             })
             .filter(|(_, s)| !s.points.is_empty())
             .collect();
-        let hash = hash_of(&run, cutoff, &series);
-        Self { run, cutoff, series, plans: BTreeMap::new(), hash }
+        Self { run, cutoff, series, plans: BTreeMap::new(), hash: OnceLock::new() }
     }
 
     /// Adds what was decided before training, such as the learning rate of every step: known to its end at any
@@ -43,11 +51,7 @@ impl Prefix {
     #[must_use]
     pub fn with_plans<'a>(mut self, plans: impl IntoIterator<Item = &'a Series>) -> Self {
         self.plans.extend(plans.into_iter().map(|s| (s.name.clone(), s.clone())));
-        if !self.plans.is_empty() {
-            let planned = hash_of(&self.run, Step(u64::MAX), &self.plans);
-            self.hash =
-                blake3::hash(format!("{}{planned}", self.hash).as_bytes()).to_hex().to_string();
-        }
+        self.hash = OnceLock::new();
         self
     }
 
@@ -81,9 +85,17 @@ impl Prefix {
         self.series.get(name)?.last().map(|p| p.value)
     }
 
-    /// BLAKE3, in hexadecimal, over run, cutoff, names, units, steps and bit patterns of values.
+    /// BLAKE3, in hexadecimal, over run, cutoff, names, units, steps and bit patterns of values, and the same of the plans
+    /// if there are any.
     pub fn hash(&self) -> &str {
-        &self.hash
+        self.hash.get_or_init(|| {
+            let read = hash_of(&self.run, self.cutoff, &self.series);
+            if self.plans.is_empty() {
+                return read;
+            }
+            let planned = hash_of(&self.run, Step(u64::MAX), &self.plans);
+            blake3::hash(format!("{read}{planned}").as_bytes()).to_hex().to_string()
+        })
     }
 }
 

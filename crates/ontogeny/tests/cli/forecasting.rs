@@ -73,7 +73,7 @@ fn a_run_that_goes_on_is_forecast_sealed_and_settled() {
         (&again["entered"], &again["differ_from_recorded"]),
         (&serde_json::json!([]), &serde_json::json!([]))
     );
-    assert!(sandbox.run("ledger verify").ok().contains("holds"));
+    assert!(sandbox.run("ledger verify").ok().contains("is intact"));
     assert!(sandbox.run("scorecard --theory auto").ok().contains("loss"));
 
     // What is known cannot be sealed, but can be asked.

@@ -138,6 +138,18 @@ fn shape(d: ontogeny_core::random::Draws, x: &[f64]) -> Option<(&'static Family,
     Some((family, params))
 }
 
+/// A random walk of `n` standard normal steps, at steps 1 to `n`: nothing about it can be forecast.
+pub fn walk(seed: u64, n: usize) -> Vec<(f64, f64)> {
+    let d = Philox::new(seed, "walk").at(0);
+    let mut y = 0.0;
+    (0..n as u64)
+        .map(|i| {
+            y += d.normal(i);
+            ((i + 1) as f64, y)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -36,7 +36,7 @@ pub struct CalibrationOptions {
 pub enum Exchanged {
     /// One run at a time, though others of its cell stay: the run to come is of a known cell.
     Run,
-    /// A tenth of the cells at a time: the run to come is of a new cell, or there are many runs.
+    /// A tenth or fifth of the cells at a time: the run to come is of a new cell, or there are many runs.
     Cell,
 }
 
@@ -118,20 +118,23 @@ fn forecast_held(
     marks.iter().map(forecast).collect()
 }
 
-/// Parts into which cells are dealt where they are left out.
-const FOLDS: usize = 10;
+/// Parts into which cells are dealt where they are left out: five where there are many runs.
+fn folds(n_runs: usize) -> usize {
+    if n_runs < 100 { 10 } else { 5 }
+}
 
-/// Forecasts every usable fit run from a fit on the runs of other cells; of more than ten cells some are left
-/// out together.
+/// Forecasts every usable fit run from a fit on the runs of other cells; of more than ten cells (five where there are
+/// a hundred runs) some are left out together.
 ///
 /// The cell is what is exchanged: runs of one cell share what made them, so a neighbour in the fit would say too
 /// much. A fit that fails without one cell leaves its runs without a forecast.
 pub fn leave_cell_out(theory: &dyn Theory, runs: &[TrainingRun], query: &Query) -> Vec<LeftOut> {
     let cells: BTreeSet<&str> = runs.iter().map(|r| r.cell.as_str()).collect();
     let cells: Vec<&str> = cells.into_iter().collect();
-    let fold = |r: &TrainingRun| cells.iter().position(|c| *c == r.cell).unwrap_or(0) % FOLDS;
+    let folds = folds(runs.len());
+    let fold = |r: &TrainingRun| cells.iter().position(|c| *c == r.cell).unwrap_or(0) % folds;
     let mut out = Vec::new();
-    for left in 0..FOLDS.min(cells.len()) {
+    for left in 0..folds.min(cells.len()) {
         let (held, others): (Vec<TrainingRun>, Vec<TrainingRun>) =
             runs.iter().cloned().partition(|r| fold(r) == left);
         out.extend(forecast_held(theory, &others, &held, query));
@@ -281,7 +284,7 @@ fn judge_gain(own: &[LeftOut], rivals: &[Rival], options: CalibrationOptions) ->
     let confidence = options.confidence;
     let how = match options.by {
         Exchanged::Run => "one by one",
-        Exchanged::Cell => "a tenth at a time",
+        Exchanged::Cell => "part by part",
     };
     let total = own.len();
     let best = rivals

@@ -50,6 +50,13 @@ impl Theory for MixtureShares {
         let names: BTreeSet<&String> =
             runs.iter().flat_map(|r| r.features.keys()).filter(|n| n.contains(':')).collect();
         let names: Vec<String> = names.into_iter().cloned().collect();
+        let none = || {
+            let feature = "a:*, shares that sum to 1".to_owned();
+            NotFitted::NoFeature { theory: SPEC.name, feature }
+        };
+        if names.is_empty() {
+            return Err(none());
+        }
         let marks = landmarks(runs, query);
         let (mut x, mut y) = (Vec::new(), Vec::new());
         for m in &marks {
@@ -63,8 +70,7 @@ impl Theory for MixtureShares {
             }
         }
         if x.is_empty() || x.len() * 20 < marks.len() * 19 {
-            let feature = "a:*, shares that sum to 1".to_owned();
-            return Err(NotFitted::NoFeature { theory: SPEC.name, feature });
+            return Err(none());
         }
         let last = |name: &str| name.rsplit(':').next().map(str::to_owned);
         let own = names.iter().position(|n| series.contains(':') && last(n) == last(series));

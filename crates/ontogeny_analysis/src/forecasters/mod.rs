@@ -27,6 +27,7 @@ mod hparams;
 mod landmark;
 #[cfg(test)]
 mod laws;
+mod memo;
 mod mirror;
 mod mixture_law;
 mod nearest;

@@ -6,6 +6,7 @@
 //! docs/protocol.md section 4.
 
 use super::landmark::{landmarks, normal_about_zero, on_axis};
+use super::memo::Memo;
 use super::{Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun};
 use crate::distribution::gaussian;
 use ontogeny_core::{Predictive, Prefix, Series, Step, Target, TheoryRef};
@@ -119,6 +120,8 @@ fn curve_of(series: &Series, cutoff: Step, with_shift: bool) -> Option<PowerCurv
     PowerCurve::fit(&points, with_shift)
 }
 
+static KEPT: Memo<Option<PowerCurve>> = Memo::new();
+
 #[derive(Debug)]
 struct FittedPower {
     with_shift: bool,
@@ -131,7 +134,10 @@ struct FittedPower {
 
 impl FittedPower {
     fn centre(&self, prefix: &Prefix) -> Option<(f64, PowerCurve)> {
-        let curve = curve_of(prefix.series(&self.series)?, prefix.cutoff(), self.with_shift)?;
+        let question = format!("{} {}", self.series, self.with_shift);
+        let curve = KEPT.get(prefix, &question, || {
+            curve_of(prefix.series(&self.series)?, prefix.cutoff(), self.with_shift)
+        })?;
         Some((on_axis(curve.at(self.at.0 as f64), self.log)?, curve))
     }
 }

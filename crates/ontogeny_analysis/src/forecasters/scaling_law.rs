@@ -74,6 +74,13 @@ impl Theory for ScalingLaw {
         let Target::Value { log, .. } = query.target else {
             return Err(NotFitted::WrongTarget { theory: spec.name });
         };
+        let none = || {
+            let feature = "params, with tokens or flops".to_owned();
+            NotFitted::NoFeature { theory: spec.name, feature }
+        };
+        if runs.iter().all(|r| scale(&r.features).is_none()) {
+            return Err(none());
+        }
         let points: Vec<Point> = (landmarks(runs, query).iter())
             .filter_map(|m| {
                 let y = m.answer.value()?;
@@ -83,8 +90,7 @@ impl Theory for ScalingLaw {
             .filter(|p| p.loss > 0.0 && p.loss.is_finite())
             .collect();
         if points.is_empty() {
-            let feature = "params, with tokens or flops".to_owned();
-            return Err(NotFitted::NoFeature { theory: spec.name, feature });
+            return Err(none());
         }
         let (options, validate) = (FitOptions::default(), ValidateOptions::default());
         let average = average(self.forms, &points, Weighing::HeldOut, &options, &validate)

@@ -101,7 +101,7 @@ fn about(run: &RunRecord, a: &Answered) -> Vec<String> {
     }
     match (&a.verdict, a.n_others) {
         (Some(Verdict::Predictable { skill, against, n_runs }), _) => lines.push(format!(
-            "left out a tenth at a time, {n_runs} other runs were forecast with skill {skill:+.2} over {against}; \
+            "left out part by part, {n_runs} other runs were forecast with skill {skill:+.2} over {against}; \
              intervals are calibrated on them"
         )),
         (Some(Verdict::NotPredictable { reason }), _) => lines.push(reason.clone()),
