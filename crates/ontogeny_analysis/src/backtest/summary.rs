@@ -30,7 +30,8 @@ pub struct Line {
     pub mean_error: Option<f64>,
     /// Mean score, lower is better.
     pub score: Option<f64>,
-    /// The best baseline on the units that this forecaster answered.
+    /// The best of the baselines that answered nearly all units that this forecaster did, on the units that all of them
+    /// answered.
     pub against: Option<String>,
     /// Skill against it; the unit of resampling is the fold.
     pub skill: Option<Skill>,
@@ -55,6 +56,9 @@ pub struct Line {
     pub d_calibration: Option<DCalibration>,
 }
 
+/// Share of a forecaster's answers that a baseline must answer as well to stand beside it.
+const MOST: f64 = 0.95;
+
 /// Summarizes a replay, cut by cut in the order of the protocol, baselines first.
 pub fn summarize_replay(replay: &Replay, protocol: &Protocol) -> Vec<Line> {
     let mut names: Vec<&str> = BASELINES.iter().map(|b| b.spec.name).collect();
@@ -66,7 +70,7 @@ pub fn summarize_replay(replay: &Replay, protocol: &Protocol) -> Vec<Line> {
     let mut lines = Vec::new();
     for cut in protocol.cuts() {
         let here: Vec<&Record> = replay.records.iter().filter(|r| r.cut == cut).collect();
-        let mut by: BTreeMap<&str, BTreeMap<Key<'_>, &Record>> = BTreeMap::new();
+        let mut by: BTreeMap<&str, Said<'_>> = BTreeMap::new();
         for r in here {
             by.entry(&r.forecaster).or_default().insert(key(r), r);
         }
@@ -94,6 +98,9 @@ fn rho(records: &[&Record]) -> Option<f64> {
     mean(&ranked.collect::<Vec<_>>())
 }
 
+/// What one forecaster said, unit by unit.
+type Said<'a> = BTreeMap<Key<'a>, &'a Record>;
+
 type Key<'a> = (&'a str, &'a str, &'a str);
 
 fn key(r: &Record) -> Key<'_> {
@@ -103,8 +110,8 @@ fn key(r: &Record) -> Key<'_> {
 fn line(
     cut: f64,
     name: &str,
-    own: &BTreeMap<Key<'_>, &Record>,
-    all: &BTreeMap<&str, BTreeMap<Key<'_>, &Record>>,
+    own: &Said<'_>,
+    all: &BTreeMap<&str, Said<'_>>,
     protocol: &Protocol,
 ) -> Line {
     let spoken: Vec<&Record> = own.values().copied().filter(|r| r.score.is_some()).collect();
@@ -116,17 +123,28 @@ fn line(
     let is_baseline = BASELINES.iter().any(|b| b.spec.name == name);
     // A baseline stands against the others.
     let rivals = BASELINES.iter().map(|b| b.spec.name).filter(|b| *b != name);
-    let beside = rivals.filter_map(|b| {
-        let theirs = all.get(b)?;
-        let s: Option<Vec<f64>> = spoken.iter().map(|r| theirs.get(&key(r))?.score).collect();
-        Some((b, s?))
+    let mut beside: Vec<(&str, &Said<'_>)> =
+        rivals.filter_map(|b| Some((b, all.get(b)?))).collect();
+    let answers =
+        |them: &Said<'_>, r: &Record| them.get(&key(r)).is_some_and(|t| t.score.is_some());
+    // Those that answer nearly all that was answered here, on what all of them answer.
+    beside.retain(|b| {
+        let n = spoken.iter().filter(|r| answers(b.1, r)).count();
+        n > 0 && n as f64 >= MOST * spoken.len() as f64
     });
-    let best = beside
-        .filter(|b| !b.1.is_empty())
-        .min_by(|a, b| mean(&a.1).unwrap_or(f64::NAN).total_cmp(&mean(&b.1).unwrap_or(f64::NAN)));
-    let folds: Vec<String> = spoken.iter().map(|r| format!("{} {}", r.group, r.fold)).collect();
-    let against = best.as_ref().map(|b| b.0.to_owned());
-    let gained = best.and_then(|(_, theirs)| skill(&scores, &theirs, &folds, 1));
+    let common: Vec<&Record> =
+        spoken.iter().copied().filter(|r| beside.iter().all(|b| answers(b.1, r))).collect();
+    let of = |them: &Said<'_>| -> Vec<f64> {
+        common.iter().filter_map(|r| them.get(&key(r))?.score).collect()
+    };
+    let best = (beside.iter())
+        .filter_map(|b| Some((mean(&of(b.1))?, b)))
+        .min_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, b)| b);
+    let folds: Vec<String> = common.iter().map(|r| format!("{} {}", r.group, r.fold)).collect();
+    let own_common: Vec<f64> = common.iter().filter_map(|r| r.score).collect();
+    let against = best.map(|b| b.0.to_owned());
+    let gained = best.and_then(|b| skill(&own_common, &of(b.1), &folds, 1));
     let came: Vec<(f64, bool)> = (spoken.iter())
         .filter_map(|r| Some((1.0 - r.predictive.as_ref()?.never_prob, r.waited?.came()?)))
         .collect();
