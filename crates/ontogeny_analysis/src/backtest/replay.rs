@@ -95,6 +95,9 @@ pub enum BacktestError {
     /// No series of any run matches.
     #[error("find {pattern} in the suite: no run has such a series{}", there.as_ref().map(|t| format!("; there is e.g. {t}")).unwrap_or_default())]
     NoSeries { pattern: String, there: Option<String> },
+    /// No run has the attributes asked for.
+    #[error("find runs with {wanted}: no run of the suite has these")]
+    NoRuns { wanted: String },
     /// A name that no forecaster has.
     #[error("find the forecaster {name}{}", suggestion.map(|s| format!("; did you mean {s}?")).unwrap_or_default())]
     UnknownForecaster { name: String, suggestion: Option<&'static str> },
@@ -262,6 +265,11 @@ fn groups<'a>(
     let mut out = Vec::new();
     for spec in &protocol.targets {
         let runs: Vec<&SuiteRun> = suite.runs.iter().filter(|r| r.is_among(&spec.only)).collect();
+        if runs.is_empty() && !spec.only.is_empty() {
+            let one = |(k, v): (&String, &Vec<String>)| format!("{k} = {}", v.join(" or "));
+            let wanted: Vec<String> = spec.only.iter().map(one).collect();
+            return Err(BacktestError::NoRuns { wanted: wanted.join(" and ") });
+        }
         let names: BTreeSet<&str> = (runs.iter())
             .flat_map(|r| &r.series)
             .map(|s| s.name.as_str())

@@ -115,6 +115,10 @@ fn says_what_does_not_fit() {
         "find the attribute famly in the suite: no run has it"
     );
     assert_eq!(
+        says(r#"{"target": [{"series": "loss", "where": {"family": ["g1", "g2"]}}]}"#),
+        "find runs with family = g1 or g2: no run of the suite has these"
+    );
+    assert_eq!(
         says(r#"{"features": ["lr", "json.*"]}"#),
         "find the attribute json in the suite: no run has it"
     );

@@ -173,8 +173,13 @@ fn cell(row: &Row<'_>, i: usize) -> Value {
     if bytes.is_empty() {
         return Value::Null;
     }
+    let text = String::from_utf8_lossy(bytes);
+    // Whole numbers are often names: `3` must not become `3.0`.
+    if let Ok(whole) = text.trim().parse::<i64>() {
+        return Value::from(whole);
+    }
     let number = table::number(bytes).and_then(serde_json::Number::from_f64);
-    number.map_or_else(|| Value::String(String::from_utf8_lossy(bytes).into_owned()), Value::Number)
+    number.map_or_else(|| Value::String(text.into_owned()), Value::Number)
 }
 
 /// Whether `name` is `pattern`, or begins and ends like one with a `*` in it.

@@ -171,11 +171,12 @@ fn a_table_of_many_runs_is_read_as_it_is_described() {
     let options = Options { table: Some(shape), ..Options::default() };
     let (wide, report) = read("t.csv", text, &options).unwrap();
     assert_eq!((report.format, wide.runs.len()), ("table", 2));
-    assert_eq!(wide.runs[0].meta.name, "a/svm");
+    assert_eq!(wide.runs[0].meta.name, "a/7");
     assert_eq!(points(&wide, 0, "val"), [(16, 0.5), (32, 0.3)]);
     assert_eq!(points(&wide, 0, "test"), [(16, 0.4)]);
     // What is neither name, step nor reading is known of the run, from its first row.
     assert_eq!(wide.runs[0].meta.config["note"], "x");
+    assert_eq!(wide.runs[0].meta.config["learner"], 7);
     assert!(!wide.runs[0].meta.config.contains_key("val"));
 
     let long = TableShape {
