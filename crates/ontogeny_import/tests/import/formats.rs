@@ -160,8 +160,7 @@ fn tidy_points_name_their_series_after_task_and_tags() {
 
 #[test]
 fn a_table_of_many_runs_is_read_as_it_is_described() {
-    let text =
-        "data,learner,size,val,test,note\na,svm,16,.5,.4,x\na,svm,32,.3,,y\nb,svm,16,.2,.1,z\n";
+    let text = "data,learner,size,val,test,note\na,7,16,.5,.4,x\na,7,32,.3,,y\nb,7,16,.2,.1,z\n";
     let shape = TableShape {
         run: vec!["data".into(), "learner".into()],
         step: Some("size".into()),
