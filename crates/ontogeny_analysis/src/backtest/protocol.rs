@@ -25,6 +25,10 @@ pub struct Protocol {
     /// None: each run alone is left out.
     #[serde(default)]
     pub hide: Vec<String>,
+    /// Parts into which what is hidden together is dealt, each out of sight at once; each by itself if absent. Fewer
+    /// parts take less time and leave less to learn from.
+    #[serde(default)]
+    pub folds: Option<usize>,
     /// Attributes that are numbers and known before training, as hyper-parameters; `x.*` takes every number
     /// inside attribute `x`, which is JSON; any other `*` stands for anything in the names of attributes.
     #[serde(default)]

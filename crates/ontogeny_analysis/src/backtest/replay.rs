@@ -160,7 +160,7 @@ struct Job<'a> {
     /// The unit of the group.
     scale: f64,
     /// What is out of sight; all runs are asked at once where that is nothing but they themselves.
-    fold: Option<Vec<&'a str>>,
+    fold: Option<Vec<Vec<&'a str>>>,
     cut: f64,
 }
 
@@ -182,16 +182,19 @@ pub fn replay(
     for group in &groups {
         let folds: BTreeSet<&Vec<&str>> = group.runs.iter().map(|r| &r.hidden).collect();
         let at_once = protocol.visible.axis == Axis::Runs && protocol.hide.is_empty();
-        let folds: Vec<Option<&Vec<&str>>> =
-            if at_once { vec![None] } else { folds.into_iter().map(Some).collect() };
+        // One part for each, or dealt in order of name into as many as the protocol allows.
+        let n_parts = protocol.folds.unwrap_or(usize::MAX).clamp(1, folds.len().max(1));
+        let mut parts: Vec<Option<Vec<Vec<&str>>>> = vec![Some(Vec::new()); n_parts];
+        for (i, fold) in folds.into_iter().enumerate() {
+            parts[i % n_parts].iter_mut().for_each(|p| p.push(fold.clone()));
+        }
+        if at_once {
+            parts = vec![None];
+        }
         let scale = scale(group, protocol);
-        for fold in folds {
-            jobs.extend(protocol.cuts().into_iter().map(|cut| Job {
-                group,
-                scale,
-                fold: fold.cloned(),
-                cut,
-            }));
+        for fold in parts {
+            let job = |cut| Job { group, scale, fold: fold.clone(), cut };
+            jobs.extend(protocol.cuts().into_iter().map(job));
         }
     }
     let n = jobs.len();
@@ -435,10 +438,11 @@ fn run_job(job: &Job<'_>, protocol: &Protocol, forecasters: &[&TheoryEntry]) -> 
     let fold = job.fold.as_ref();
     let sees = |m: &&Member<'_>| {
         m.is_seen(protocol, job.cut)
-            && fold.is_none_or(|f| m.hidden.iter().zip(f).all(|(a, b)| a != b))
+            && fold.is_none_or(|f| f.iter().all(|f| m.hidden.iter().zip(f).all(|(a, b)| a != b)))
     };
-    let asks =
-        |m: &&Member<'_>| m.is_asked(protocol, job.cut) && fold.is_none_or(|f| &m.hidden == f);
+    let asks = |m: &&Member<'_>| {
+        m.is_asked(protocol, job.cut) && fold.is_none_or(|f| f.contains(&m.hidden))
+    };
     let seen: Vec<TrainingRun> = group.runs.iter().filter(sees).map(|m| m.run.clone()).collect();
     let scale = job.scale;
     let fitted: Vec<(&str, Option<Box<dyn Fitted>>)> =

@@ -99,6 +99,18 @@ fn random_walks_are_not_predictable() {
 }
 
 #[test]
+fn what_is_hidden_together_can_be_dealt_into_fewer_parts() {
+    let jobs = AtomicUsize::new(0);
+    let p = protocol(r#"{"folds": 3, "forecasters": ["climatology"]}"#);
+    let found = replay(&suite(80, 0.5, false), &p, &|n| jobs.store(n, Ordering::Relaxed)).unwrap();
+    // Three parts at two cuts; every run is still asked once at each by each of six baselines.
+    assert_eq!((jobs.into_inner(), found.records.len()), (3 * 2, 80 * 2 * 6));
+    let folds: std::collections::BTreeSet<&str> =
+        found.records.iter().map(|r| r.fold.as_str()).collect();
+    assert_eq!(folds.len(), 8);
+}
+
+#[test]
 fn says_what_does_not_fit() {
     let s = suite(20, 0.5, false);
     let says = |text: &str| replay(&s, &protocol(text), &|_| {}).unwrap_err().to_string();
