@@ -70,6 +70,16 @@ pub fn has_reached(record: &RunRecord, target: &Target) -> bool {
     }
 }
 
+/// Whether a run had shown anything by the cutoff: of one that began later nothing could have been said.
+fn has_begun(record: &RunRecord, asked: &Asked) -> bool {
+    let series = match (&asked.target, &asked.rule) {
+        (Target::Value { series, .. }, _) => series,
+        (_, Some(rule)) => &rule.series,
+        _ => return true,
+    };
+    record.series.get(series).is_some_and(|s| !s.up_to(asked.cutoff).is_empty())
+}
+
 /// Answers `asked` of `run`, learning from `others` (those among them that got there).
 ///
 /// Without a theory named: [`LEAST_OTHERS`] runs or more are let choose among all forecasters (`auto`), fewer let the
@@ -83,10 +93,16 @@ pub fn forecast(
     others: &[RunRecord],
     asked: &Asked,
 ) -> Result<Answered, LabError> {
-    let training: Vec<TrainingRun> = (others.iter())
-        .filter(|r| r.id() != run.id() && has_reached(r, &asked.target))
+    let mut training: Vec<TrainingRun> = (others.iter())
+        .filter(|r| r.id() != run.id() && has_reached(r, &asked.target) && has_begun(r, asked))
         .map(|r| training_run(r, asked.rule.as_ref()))
         .collect();
+    // A run of a known cell is one more of these runs; only one of a new cell is exchangeable with whole cells.
+    if training.iter().any(|t| t.cell == cell_of(run)) {
+        for t in &mut training {
+            t.cell = t.run.to_string();
+        }
+    }
     let query = query(asked, asked.target.clone());
     let many = training.len() >= LEAST_OTHERS;
     let default = || find(if many { "auto" } else { ALONE });

@@ -16,7 +16,7 @@ fn log(floor: f64, a: f64, last: u64) -> String {
     csv
 }
 
-/// Twelve finished runs and one that goes on, imported as the study `mine`.
+/// Twelve finished runs, one that begins late and one that goes on, imported as the study `mine`.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::empty();
     fs::create_dir(sandbox.path("logs")).unwrap();
@@ -25,6 +25,14 @@ fn sandbox() -> Sandbox {
         fs::write(sandbox.path(&format!("logs/r{i:02}.csv")), log(floor, a, 2000)).unwrap();
     }
     fs::write(sandbox.path("logs/live.csv"), log(1.1, 25.0, 600)).unwrap();
+    // One that begins after the others are asked about: nobody can learn from it.
+    let late: Vec<String> = log(1.0, 20.0, 2000)
+        .lines()
+        .enumerate()
+        .filter(|(i, _)| *i == 0 || *i > 14)
+        .map(|(_, line)| format!("{line}\n"))
+        .collect();
+    fs::write(sandbox.path("logs/late.csv"), late.concat()).unwrap();
     sandbox.run("import logs --study mine").ok();
     sandbox
 }

@@ -26,6 +26,9 @@ fn shown(target: &Target, p: &Predictive, v: f64) -> String {
     if matches!(target, Target::EventTime { .. }) {
         return format!("{:.0}", v.exp());
     }
+    if matches!(target, Target::Value { log: true, .. }) {
+        return significant(v.exp());
+    }
     let width = quantile(p, 0.75).zip(quantile(p, 0.25));
     let width = width.map_or(0.0, |(hi, lo)| plain(target, hi) - plain(target, lo));
     let plain = plain(target, v);
@@ -34,6 +37,15 @@ fn shown(target: &Target, p: &Predictive, v: f64) -> String {
         return format!("{plain:.decimals$}");
     }
     number(plain)
+}
+
+/// Three significant digits: on a logarithm intervals span powers of ten.
+fn significant(v: f64) -> String {
+    if !v.is_normal() || !(1e-4..1e6).contains(&v.abs()) {
+        return format!("{v:.2e}");
+    }
+    let decimals = (2.0 - v.abs().log10().floor()).max(0.0) as usize;
+    format!("{v:.decimals$}")
 }
 
 /// Median, central 50, 80 and 90 % intervals.

@@ -9,13 +9,16 @@ pub(crate) use answer::happened;
 use crate::face::{CLOCK, Face, record, write_json};
 use crate::failure::Failure;
 use crate::names;
+use crate::text::count;
 use anyhow::Context;
+use indicatif::ProgressBar;
 use ontogeny_analysis::forecasters::{BASELINES, THEORIES, TheoryEntry, find};
-use ontogeny_core::{LedgerBody, Step, Target, ThresholdRule};
+use ontogeny_core::{LedgerBody, RunId, Step, Target, ThresholdRule};
 use ontogeny_lab::{Answered, Asked, RunRecord, forecast};
 use serde_json::json;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Forecast runs of the store, with intervals; `--seal` enters the forecasts into the ledger
 ///
@@ -99,7 +102,10 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         let run = record(&store, &names::run_id(name)?)?;
         let others = others::read(&store, &run, args, face.json)?;
         let asked = question(&run, &others, rule.as_ref(), theory, args)?;
-        let answered = forecast(&run, &others, &asked)?;
+        let spinner = waiting(face.json, run.id(), others.len());
+        let answered = forecast(&run, &others, &asked);
+        spinner.finish_and_clear();
+        let answered = answered?;
         if args.seal {
             check_sealable(&answered, &sealed)?;
         }
@@ -127,6 +133,17 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         writeln!(out, "\ndrawn in {}", path.display())?;
     }
     Ok(())
+}
+
+/// With many other runs the choice among forecasters takes a while.
+fn waiting(json: bool, run: &RunId, n_others: usize) -> ProgressBar {
+    if json && !std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+        return ProgressBar::hidden();
+    }
+    let spinner = ProgressBar::new_spinner();
+    spinner.set_message(format!("{run}: learning from {}", count(n_others, "other run")));
+    spinner.enable_steady_tick(Duration::from_millis(200));
+    spinner
 }
 
 fn theory(name: &str) -> Result<&'static TheoryEntry, Failure> {
