@@ -44,9 +44,7 @@ impl Face {
 
 /// A run as the analyses see it, finished or not.
 pub(crate) fn record(store: &Store, run: &RunId) -> Result<RunRecord, StoreError> {
-    let reader = store.run(run)?;
-    let (series, events) = (reader.all_series()?.clone(), reader.events()?);
-    Ok(RunRecord { manifest: reader.manifest().clone(), series, events })
+    RunRecord::read(&store.run(run)?)
 }
 
 /// Writes an answer as indented JSON. JSON has no NaN and no infinity: both become null.

@@ -137,10 +137,7 @@ impl Conductor<'_> {
     /// # Errors
     /// What the store reports.
     pub fn read(&self, id: &RunId) -> Result<RunRecord, LabError> {
-        let reader = self.store.run(id)?;
-        let series = reader.all_series()?.clone();
-        let events = reader.events()?;
-        Ok(RunRecord { manifest: reader.manifest().clone(), series, events })
+        Ok(RunRecord::read(&self.store.run(id)?)?)
     }
 
     /// The run of this plan as the store knows it, checked to be the same run.

@@ -6,22 +6,22 @@
 
 use crate::LabError;
 use crate::record::{RunRecord, prefix_of};
+use crate::sealing::{acceptance, rule_for};
 use ontogeny_analysis::detectors::detect;
-use ontogeny_analysis::distribution::Cdf;
 use ontogeny_analysis::forecasters::{
     BASELINES, Cutoff, CutoffRule, Exchanged, Fitted, NotFitted, Query, TheoryEntry, TrainingRun,
     Verdict, calibrate, features, find, fit_baselines, rivals, stand_beside,
 };
-use ontogeny_analysis::scores::{judge, support_of};
+use ontogeny_analysis::scores::judge;
 use ontogeny_core::{
     Censoring, Clock, Forecast, LedgerBody, LedgerEntry, Observed, Outcome, Predictive, Prefix,
-    Score, ScoringRule, Series, Step, Target, ThresholdRule,
+    Score, Series, Step, Target, ThresholdRule,
 };
 use ontogeny_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs below which the others cannot choose among forecasters: the run then speaks for itself.
-pub const LEAST_OTHERS: usize = 8;
+const LEAST_OTHERS: usize = 8;
 
 /// Who speaks for a run alone.
 const ALONE: &str = "curve-stack";
@@ -61,7 +61,7 @@ pub struct Answered {
 }
 
 /// Whether a run has been where `target` asks, and so can be learned from.
-pub fn has_reached(record: &RunRecord, target: &Target) -> bool {
+fn has_reached(record: &RunRecord, target: &Target) -> bool {
     match target {
         Target::Value { series, at, .. } => {
             record.series.get(series).is_some_and(|s| has_passed(s, *at))
@@ -82,7 +82,7 @@ fn has_begun(record: &RunRecord, asked: &Asked) -> bool {
 
 /// Answers `asked` of `run`, learning from `others` (those among them that got there).
 ///
-/// Without a theory named: [`LEAST_OTHERS`] runs or more are let choose among all forecasters (`auto`), fewer let the
+/// Without a theory named: eight runs or more are let choose among all forecasters (`auto`), fewer let the
 /// run speak for itself. With that many others the answer is calibrated, and withheld as "not predictable" where the
 /// others, left out in turn, show no gain over the best baseline. Deterministic.
 ///
@@ -146,18 +146,11 @@ pub fn forecast(
         sealed_at: run.manifest.step,
         predictive: fitted.predict(&prefix, &features),
         baselines: stand_beside(&baselines, &prefix, &features),
-        rule: match asked.target {
-            Target::EventTime { .. } => ScoringRule::IntegratedBrier,
-            _ => ScoringRule::Crps,
-        },
+        rule: rule_for(&asked.target),
         acceptance: None,
         family: property(&asked.target),
     };
-    forecast.acceptance =
-        forecast.predictive.as_ref().zip(support_of(&forecast)).and_then(|(p, support)| {
-            let cdf = Cdf::new(p, support)?;
-            cdf.quantile(0.1).zip(cdf.quantile(0.9))
-        });
+    forecast.acceptance = acceptance(&forecast);
     let curve = curve(asked, &training, &*fitted, (&prefix, &features));
     Ok(Answered {
         verdict,
@@ -257,11 +250,7 @@ fn has_passed(series: &Series, at: Step) -> bool {
 /// What happened to a target, on its axis; `None` while the run has not got there.
 ///
 /// A value is the last finite reading in the tenth before its step.
-pub fn observed(
-    run: &RunRecord,
-    target: &Target,
-    rule: Option<&ThresholdRule>,
-) -> Option<Observed> {
+fn observed(run: &RunRecord, target: &Target, rule: Option<&ThresholdRule>) -> Option<Observed> {
     match target {
         Target::Value { series, at, log } => {
             let s = run.series.get(series).filter(|s| has_passed(s, *at))?;
@@ -335,11 +324,7 @@ pub fn settle(
             settled.waiting.push((f.id.clone(), None, goal));
             continue;
         };
-        let record = RunRecord {
-            manifest: reader.manifest().clone(),
-            series: reader.all_series()?.clone(),
-            events: Vec::new(),
-        };
+        let record = RunRecord::read(&reader)?;
         let rule = rule_of(&f.target);
         let Some(observed) = observed(&record, &f.target, rule.as_ref()) else {
             settled.waiting.push((f.id.clone(), Some(record.manifest.step), goal));

@@ -25,9 +25,7 @@ mod watch;
 
 pub use conductor::{Conductor, Live, Observer, Unobserved, versions};
 pub use error::LabError;
-pub use forecasting::{
-    Answered, Asked, LEAST_OTHERS, Settled, forecast, has_reached, observed, settle,
-};
+pub use forecasting::{Answered, Asked, Settled, forecast, settle};
 pub use fork::{config_of, state_at};
 pub use plan::{ForkPlan, RunPlan, StopRule};
 pub use provenance::{provenance, scorecards};

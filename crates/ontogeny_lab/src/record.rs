@@ -1,6 +1,7 @@
 //! A finished run as the analyses see it.
 
 use ontogeny_core::{Event, Prefix, RunId, RunManifest, RunStatus, Series, Step, StopReason};
+use ontogeny_store::{RunReader, StoreError};
 use std::collections::BTreeMap;
 
 /// Manifest, series and events of a run that is over.
@@ -15,6 +16,15 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
+    /// What the store holds of a run, finished or not.
+    ///
+    /// # Errors
+    /// If its files cannot be read.
+    pub fn read(reader: &RunReader) -> Result<Self, StoreError> {
+        let (series, events) = (reader.all_series()?.clone(), reader.events()?);
+        Ok(Self { manifest: reader.manifest().clone(), series, events })
+    }
+
     /// Its name.
     pub fn id(&self) -> &RunId {
         &self.manifest.run

@@ -85,13 +85,6 @@ impl Question {
         format!("{target}@{}", self.query.cutoff.name)
     }
 
-    fn rule(&self) -> ScoringRule {
-        match self.query.target {
-            Target::EventTime { .. } => ScoringRule::IntegratedBrier,
-            _ => ScoringRule::Crps,
-        }
-    }
-
     /// Whether it is too late to ask: the target is known, or may already have happened.
     fn is_moot(&self, live: &Live<'_>) -> bool {
         match &self.query.target {
@@ -197,7 +190,7 @@ impl<'a> Sealer<'a> {
                 sealed_at: live.step,
                 predictive: theory.predict(&prefix, &self.features),
                 baselines: baselines.clone(),
-                rule: question.rule(),
+                rule: rule_for(&question.query.target),
                 acceptance: None,
                 family: question.family.clone(),
             };
@@ -251,9 +244,17 @@ impl Observer for Sealer<'_> {
     }
 }
 
+/// How a claim about a target is judged.
+pub(crate) fn rule_for(target: &Target) -> ScoringRule {
+    match target {
+        Target::EventTime { .. } => ScoringRule::IntegratedBrier,
+        Target::Value { .. } | Target::ForkEffect { .. } => ScoringRule::Crps,
+    }
+}
+
 /// What would count as a success of a forecast, stated with it: its central 80 % interval. None where the
 /// forecast gives more than a tenth to "never", for then no interval in time says what it means.
-fn acceptance(forecast: &Forecast) -> Option<(f64, f64)> {
+pub(crate) fn acceptance(forecast: &Forecast) -> Option<(f64, f64)> {
     let cdf = Cdf::new(forecast.predictive.as_ref()?, support_of(forecast)?)?;
     cdf.quantile(0.1).zip(cdf.quantile(0.9))
 }
