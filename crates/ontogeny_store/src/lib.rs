@@ -49,6 +49,7 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod chain;
 mod checkpoint;
 mod chunks;
 mod codec;

@@ -46,6 +46,18 @@ pub(crate) fn write_manifest(dir: &Path, manifest: &RunManifest) -> Result<(), S
     disk::replace_json(&path, manifest)
 }
 
+/// Chunks of the last checkpoint of a run, or of the one at which it was forked off: the next one will be like
+/// it. Whether they can be read shows when they are used.
+fn chunks_before(dir: &Path, manifest: &RunManifest) -> Vec<ChunkId> {
+    let parent = || {
+        let fork = manifest.fork.as_ref()?;
+        let parent = dir.parent()?.join(fork.parent.as_str());
+        checkpoint::last_step(&parent, fork.step).map(|step| (parent, step))
+    };
+    let own = checkpoint::last_step(dir, Step(u64::MAX)).map(|step| (dir.to_path_buf(), step));
+    own.or_else(parent).map_or_else(Vec::new, |(dir, step)| checkpoint::chunks_of(&dir, step))
+}
+
 impl RunWriter {
     pub(crate) fn open(
         store: &Path,
@@ -58,12 +70,13 @@ impl RunWriter {
         disk::remove_leftovers(&dir.join("checkpoints"))?;
         let (metrics, torn_metrics) = Tape::open(&dir, run).map_err(|e| e.of_run(run))?;
         let (tensors, torn_tensors) = Tape::open(&dir, run).map_err(|e| e.of_run(run))?;
+        let last_chunks = chunks_before(&dir, &manifest);
         Ok(Self {
             dir,
             metrics,
             tensors,
             chunks: Chunks::new(store),
-            last_chunks: Vec::new(),
+            last_chunks,
             torn: torn_metrics.into_iter().chain(torn_tensors).collect(),
             scratch: Vec::new(),
             manifest,
@@ -281,6 +294,7 @@ impl RunWriter {
         let run = &self.manifest.run;
         // Checkpoints first: one without the rows before it would break a promise, rows without one do not.
         checkpoint::truncate_after(&self.dir, last)?;
+        self.last_chunks = chunks_before(&self.dir, &self.manifest);
         self.metrics.truncate_after(last).map_err(|e| e.of_run(run))?;
         self.tensors.truncate_after(last).map_err(|e| e.of_run(run))
     }
