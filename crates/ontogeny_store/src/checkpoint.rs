@@ -80,7 +80,10 @@ pub struct OwnedTensor {
 impl OwnedTensor {
     /// A tensor of single-precision numbers.
     pub fn from_f32(name: impl Into<String>, shape: &[usize], values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        // In one piece: a training waits for this copy.
+        let mut bytes = vec![0; 4 * values.len()];
+        let places = bytes.as_chunks_mut::<4>().0.iter_mut();
+        places.zip(values).for_each(|(place, v)| *place = v.to_le_bytes());
         Self { name: name.into(), dtype: Dtype::F32, shape: shape.to_vec(), bytes }
     }
 
@@ -237,15 +240,21 @@ fn stretches<'a>(tensors: &[TensorView<'a>]) -> Vec<Vec<(usize, &'a [u8])>> {
     own
 }
 
-/// Writes a checkpoint durably. `previous` are the chunks of the checkpoint before; it becomes those of this one.
-pub(crate) fn write(
-    run_dir: &Path,
+/// A checkpoint whose chunks are put, and whose list is not written yet.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    index: Index,
+    pub(crate) info: CheckpointInfo,
+}
+
+/// Puts the chunks of a checkpoint. `previous` are those of the checkpoint before; it becomes those of this one.
+pub(crate) fn store(
     chunks: &mut Chunks,
     previous: &mut Vec<ChunkId>,
     step: Step,
     tensors: &[TensorView<'_>],
     extra: serde_json::Value,
-) -> Result<CheckpointInfo, StoreError> {
+) -> Result<Stored, StoreError> {
     let mut entries: Vec<Entry> = tensors
         .iter()
         .map(|t| {
@@ -293,7 +302,6 @@ pub(crate) fn write(
         }
         ids.push(chunk);
     }
-    chunks.sync()?;
     let mut index = Index {
         format_version: FORMAT_VERSION,
         step,
@@ -303,10 +311,25 @@ pub(crate) fn write(
         hash: String::new(),
     };
     index.hash = index.content_hash();
-    disk::create_dir(&run_dir.join("checkpoints"))?;
-    disk::replace_json(&index_path(run_dir, step), &index)?;
     *previous = ids;
-    Ok(info)
+    Ok(Stored { index, info })
+}
+
+/// Writes the lists of checkpoints durably, in their order. Their chunks are durable.
+pub(crate) fn show(run_dir: &Path, stored: &[Stored]) -> Result<(), StoreError> {
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let dir = run_dir.join("checkpoints");
+    disk::create_dir(&dir)?;
+    for s in stored {
+        let path = index_path(run_dir, s.index.step);
+        let mut bytes = serde_json::to_vec(&s.index)
+            .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
+        bytes.push(b'\n');
+        disk::place(&path, &bytes)?;
+    }
+    disk::sync_dir(&dir)
 }
 
 /// Steps that have a checkpoint, in order.

@@ -228,6 +228,37 @@ fn going_back_and_forth_makes_no_circle() {
     assert!(whole.is_whole(), "{:?}", whole.problems);
 }
 
+#[test]
+fn checkpoints_are_written_beside_what_goes_on() {
+    let (_dir, store) = scratch();
+    let mut w = store.create_run(&manifest("r")).unwrap();
+    for t in 0..100 {
+        w.append(Step(t), ontogeny_core::Clocks::default(), &[("loss", "nats", t as f64)]).unwrap();
+        let extra = serde_json::json!({ "cursor": t });
+        w.checkpoint_later(Step(t), vec![weights(100_000, t)], extra).unwrap();
+        let now = ontogeny_core::RunManifest { step: Step(t), ..manifest("r") };
+        w.set_manifest_later(&now).unwrap();
+        assert_eq!(w.manifest().step, Step(t));
+        if t == 50 {
+            w.sync().unwrap();
+            let r = store.run(&run_id("r")).unwrap();
+            assert_eq!((r.manifest().step, r.checkpoints().unwrap().len()), (Step(50), 51));
+        }
+        if t == 60 {
+            w.truncate_after(Step(60)).unwrap();
+        }
+    }
+    // Dropping it waits.
+    drop(w);
+    let r = store.run(&run_id("r")).unwrap();
+    assert_eq!((r.manifest().step, r.checkpoints().unwrap().len()), (Step(99), 100));
+    for t in [0, 50, 98, 99] {
+        let c = r.checkpoint(Step(t)).unwrap();
+        assert_eq!((c.tensors, c.extra["cursor"].as_u64()), (vec![weights(100_000, t)], Some(t)));
+    }
+    assert!(store.verify().unwrap().is_whole());
+}
+
 /// A store with a run of three checkpoints, the last stored against the one before it, and so on.
 fn chain() -> (tempfile::TempDir, Store, [String; 3]) {
     let (dir, store) = scratch();
