@@ -4,7 +4,7 @@ use crate::conductor::engine;
 use crate::{Conductor, LabError};
 use ontogeny_core::{RunId, Step};
 use ontogeny_engine::Layout;
-use ontogeny_store::{Dtype, RunWriter, Store, TensorView};
+use ontogeny_store::{OwnedTensor, RunWriter, Store};
 use ontogeny_train::{RunConfig, TrainState, Trainer};
 use std::collections::BTreeMap;
 
@@ -17,25 +17,21 @@ pub(crate) fn fingerprint(state: &TrainState) -> f64 {
     u64::from_str_radix(&hash[..13], 16).map_or(f64::NAN, |bits| bits as f64)
 }
 
-/// Writes the exact state of `trainer` as a checkpoint.
+/// Hands the exact state of `trainer` to the store as a checkpoint, which is written while training goes on.
+/// `RunWriter::sync` waits for it.
 pub(crate) fn save(
     writer: &mut RunWriter,
     trainer: &Trainer,
     probes: &ProbeState,
 ) -> Result<(), LabError> {
     let state = trainer.state();
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut tensors = Vec::new();
     state.for_each_tensor(trainer.layout(), |t| {
-        let bytes = t.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        tensors.push((t.name.to_owned(), t.shape.to_vec(), bytes));
+        tensors.push(OwnedTensor::from_f32(t.name, t.shape, t.values));
     });
-    let views: Vec<TensorView<'_>> = (tensors.iter())
-        .map(|(name, shape, bytes)| TensorView { name, dtype: Dtype::F32, shape, bytes })
-        .collect();
     let extra =
         serde_json::json!({ "train": state.extra(), "probes": probes, "hash": state.hash() });
-    writer.checkpoint(state.step, &views, extra)?;
-    Ok(())
+    Ok(writer.checkpoint_later(state.step, tensors, extra)?)
 }
 
 /// The last checkpoint of `run` at or before `step`.
