@@ -31,6 +31,11 @@ impl ChunkId {
         Self(blake3::hash(raw).to_hex().to_string())
     }
 
+    /// The id as text.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the text is an id, and so safe as a file name.
     fn is_valid(&self) -> bool {
         self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -116,6 +121,12 @@ impl Chunks {
         together(self.unsynced.iter().collect(), |dir| disk::sync_dir(dir))?;
         self.unsynced.clear();
         Ok(())
+    }
+
+    /// Bytes that an object takes on disk, if it is there.
+    pub(crate) fn stored_bytes(&self, id: &ChunkId) -> Option<u64> {
+        let meta = id.is_valid().then(|| std::fs::metadata(self.path(id)).ok()).flatten();
+        meta.filter(std::fs::Metadata::is_file).map(|m| m.len())
     }
 
     /// Reads a chunk and checks its hash.
