@@ -26,7 +26,7 @@ pub(crate) fn run_at_step(text: &str) -> Result<(RunId, Step), Failure> {
     let expected = |why: String| Failure::usage(why).help("write RUN@STEP, e.g. skills.a.s0@400");
     let (run, step) = text
         .rsplit_once('@')
-        .ok_or_else(|| expected(format!("`{text}` does not say at which step to fork")))?;
+        .ok_or_else(|| expected(format!("`{text}` does not say which step")))?;
     let step = step.parse().ok().map(Step);
     let step = step.ok_or_else(|| expected(format!("`{text}` has no number after the @")))?;
     Ok((run_id(run)?, step))

@@ -39,6 +39,20 @@ pub(crate) fn difference(value: f64) -> String {
     if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
 }
 
+/// Bytes as people say them, in powers of a thousand.
+pub(crate) fn size(n_bytes: u64) -> String {
+    let mut value = n_bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        // What would be written as 1000 belongs to the next unit.
+        if value < 999.5 {
+            let places = usize::from(unit != "B" && value < 99.95);
+            return format!("{value:.places$} {unit}");
+        }
+        value /= 1e3;
+    }
+    format!("{value:.1} TB")
+}
+
 /// Seconds as people say them.
 pub(crate) fn duration(secs: f64) -> String {
     let whole = secs.max(0.0).round() as u64;
@@ -154,6 +168,21 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_said_in_the_nearest_unit() {
+        for (n, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (9_960, "10.0 kB"),
+            (123_456, "123 kB"),
+            (999_600, "1.0 MB"),
+            (5_000_000_000_000, "5.0 TB"),
+        ] {
+            assert_eq!(size(n), text);
+        }
+    }
 
     #[test]
     fn numbers_keep_five_digits_and_no_more() {

@@ -27,6 +27,9 @@ pub struct Imported {
     pub name: String,
     /// The files, in the order in which they were read.
     pub files: Vec<SourceFile>,
+    /// The files that its checkpoints were read from, by step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<SourceFile>,
     /// Options of the import that change what is read, in words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub options: String,
@@ -75,6 +78,7 @@ mod tests {
             format: "csv".into(),
             name: "a".into(),
             files: vec![SourceFile { path: "a.csv".into(), n_bytes: 3, blake3: "00".into() }],
+            checkpoints: Vec::new(),
             options: String::new(),
             n_readings: 2,
             outcomes: Map::from_iter([("final_loss".into(), json!(1.5))]),

@@ -1,5 +1,6 @@
 //! What can be wrong with foreign files, and where.
 
+use crate::checkpoints::{Flaw, checkpoint_formats};
 use crate::sink::SinkError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,34 @@ pub enum ImportError {
     /// A rule or pattern lacks what it needs.
     #[error("use {option} `{text}`: {wants}")]
     PatternLacks { option: &'static str, text: String, wants: &'static str },
+    /// A part of a checkpoint is not what its format says.
+    #[error("read {format}: {place}: {flaw}: {}", path.display())]
+    Checkpoint { format: &'static str, path: PathBuf, place: String, flaw: Box<Flaw> },
+    /// Nothing at a path is a checkpoint.
+    #[error(
+        "find a checkpoint: no file is in a known format ({}): {}",
+        checkpoint_formats().iter().map(|f| f.name()).collect::<Vec<_>>().join(", "), path.display()
+    )]
+    NoCheckpoint { path: PathBuf },
+    /// No checkpoint tells its step.
+    #[error(
+        "find the step of {}: its name and folder tell none; say where it is with --step-from, e.g. 'net(\\d+)'",
+        path.display()
+    )]
+    NoStepInName { path: PathBuf },
+    /// Some names count steps and others something else.
+    #[error(
+        "put checkpoints in order: {} tells {counts}, {} tells {other_counts}; name those of one kind, or say \
+        where the step is with --step-from",
+        path.display(), other.display()
+    )]
+    MixedCounts { path: PathBuf, counts: &'static str, other: PathBuf, other_counts: &'static str },
+    /// Two files tell one step and do not belong together.
+    #[error(
+        "put checkpoints in order: {} and {} both tell step {step} and do not lie together; import them as two runs",
+        path.display(), other.display()
+    )]
+    SameStep { step: u64, path: PathBuf, other: PathBuf },
     /// The receiver of the readings failed.
     #[error("keep what was read")]
     Sink { source: SinkError },
@@ -157,6 +186,9 @@ impl ImportError {
                 | Self::BadPattern { .. }
                 | Self::PatternLacks { .. }
                 | Self::LinkOutside { .. }
+                | Self::NoStepInName { .. }
+                | Self::MixedCounts { .. }
+                | Self::SameStep { .. }
         )
     }
 }

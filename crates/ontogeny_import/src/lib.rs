@@ -29,6 +29,7 @@
 //! # Ok::<(), ontogeny_import::ImportError>(())
 //! ```
 
+pub mod checkpoints;
 mod collected;
 mod error;
 pub mod export;

@@ -39,7 +39,7 @@ impl StepRule {
         Ok(Self::Pattern(regex))
     }
 
-    fn find(&self, text: &str) -> Option<u64> {
+    pub(crate) fn find(&self, text: &str) -> Option<u64> {
         match self {
             Self::Fixed(step) => Some(*step),
             Self::Pattern(regex) => {

@@ -39,9 +39,7 @@ pub fn find(paths: &[PathBuf], options: &Options) -> Result<Found, ImportError> 
     for path in paths {
         let real = path.canonicalize().map_err(|e| ImportError::io("find", path, e))?;
         if real.is_dir() {
-            let mut files = Vec::new();
-            let mut visited = BTreeSet::new();
-            list(path, &real, MAX_DEPTH, &mut visited, &mut files)?;
+            let files = list_all(path, &real)?;
             let before = found.units.len();
             group(path, &real, files, options, &mut found)?;
             if found.units.len() == before {
@@ -73,6 +71,13 @@ pub fn unit_of(input: Input, options: &Options) -> Result<Unit, ImportError> {
         }
     };
     Ok(Unit { name, format, files: vec![input] })
+}
+
+/// All files below a folder that are not hidden, sorted.
+pub(crate) fn list_all(path: &Path, real: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let mut files = Vec::new();
+    list(path, real, MAX_DEPTH, &mut BTreeSet::new(), &mut files)?;
+    Ok(files)
 }
 
 /// Files below a folder, sorted. Links are followed as long as they stay below `root`.

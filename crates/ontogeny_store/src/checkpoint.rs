@@ -131,28 +131,28 @@ pub struct CheckpointInfo {
 
 /// Bytes `offset..offset + n_bytes` of a chunk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Piece {
-    chunk: ChunkId,
+pub(crate) struct Piece {
+    pub(crate) chunk: ChunkId,
     offset: u64,
-    n_bytes: u64,
+    pub(crate) n_bytes: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    pieces: Vec<Piece>,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) pieces: Vec<Piece>,
 }
 
 /// `checkpoints/<step>.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Index {
+pub(crate) struct Index {
     format_version: u32,
     step: Step,
-    tensors: Vec<Entry>,
-    extra: serde_json::Value,
-    state_hash: String,
+    pub(crate) tensors: Vec<Entry>,
+    pub(crate) extra: serde_json::Value,
+    pub(crate) state_hash: String,
     /// BLAKE3 of the JSON array of the fields above, without spaces and with sorted keys.
     hash: String,
 }
@@ -203,7 +203,7 @@ fn canonical(out: &mut String, value: &serde_json::Value) {
     }
 }
 
-fn state_hash(tensors: &[TensorView<'_>]) -> String {
+pub(crate) fn state_hash(tensors: &[TensorView<'_>]) -> String {
     let mut hasher = blake3::Hasher::new();
     for t in tensors {
         let head = serde_json::json!([t.name, t.dtype, t.shape]).to_string();
@@ -353,7 +353,7 @@ pub(crate) fn truncate_after(run_dir: &Path, last: Step) -> Result<(), StoreErro
 }
 
 /// Reads the list of a checkpoint; `None` if there is none at this step.
-fn read_index(run_dir: &Path, step: Step) -> Result<Option<Index>, StoreError> {
+pub(crate) fn read_index(run_dir: &Path, step: Step) -> Result<Option<Index>, StoreError> {
     let path = index_path(run_dir, step);
     let Some(bytes) = disk::read_if_there(&path)? else { return Ok(None) };
     let index: Index = serde_json::from_slice(&bytes).map_err(|e| StoreError::json(&path, e))?;

@@ -40,6 +40,7 @@ impl ChunkId {
         blake3::Hash::from_hex(&self.0).ok().map(|h| *h.as_bytes())
     }
 
+    /// The id as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -208,6 +209,13 @@ impl Chunks {
 
     fn load(&self, id: &ChunkId) -> Result<Loaded, StoreError> {
         self.with_cache(|cache| chain::load(&self.dir, cache, id))
+    }
+
+    /// Bytes that an object takes on disk, if it is there.
+    pub(crate) fn stored_bytes(&self, id: &ChunkId) -> Option<u64> {
+        let there = || std::fs::metadata(chain::path(&self.dir, id)).ok();
+        let meta = id.is_valid().then(there).flatten();
+        meta.filter(std::fs::Metadata::is_file).map(|m| m.len())
     }
 
     /// Reads a chunk and checks its hash.

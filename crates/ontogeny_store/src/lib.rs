@@ -59,6 +59,7 @@ mod disk;
 mod error;
 mod events;
 mod frame;
+mod inventory;
 mod ledger;
 mod lock;
 mod reader;
@@ -76,6 +77,7 @@ mod writer;
 
 pub use checkpoint::{Checkpoint, CheckpointInfo, Dtype, OwnedTensor, TensorView};
 pub use error::{Damage, StoreError};
+pub use inventory::{CheckpointSummary, TensorInfo, state_hash};
 pub use ledger::Ledger;
 pub use reader::RunReader;
 pub use staging::Staging;

@@ -51,6 +51,10 @@ impl RunReader {
         &self.dir
     }
 
+    pub(crate) fn chunks(&self) -> &Chunks {
+        &self.chunks
+    }
+
     /// Names of the series, sorted.
     ///
     /// # Errors
@@ -147,7 +151,7 @@ impl RunReader {
             .map_or_else(|| Err(self.no_checkpoint(step)), Ok)
     }
 
-    fn no_checkpoint(&self, step: Step) -> StoreError {
+    pub(crate) fn no_checkpoint(&self, step: Step) -> StoreError {
         let steps = self.checkpoints().unwrap_or_default();
         let after = steps.partition_point(|&s| s <= step);
         StoreError::NoCheckpoint {

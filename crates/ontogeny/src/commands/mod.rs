@@ -1,6 +1,7 @@
 //! The subcommands, one file each.
 
 mod backtest;
+mod checkpoints;
 mod compare;
 mod export;
 mod forecast;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Series(series::Args),
     Import(import::Args),
     Export(export::Args),
+    Checkpoints(checkpoints::Args),
     Forecast(forecast::Args),
     Fork(fork::Args),
     Compare(compare::Args),
@@ -55,6 +57,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Series(args) => series::run(args, &face, out),
         Command::Import(args) => import::run(args, &face, out),
         Command::Export(args) => export::run(args, &face, out),
+        Command::Checkpoints(args) => checkpoints::run(args, &face, out),
         Command::Forecast(args) => forecast::run(args, &face, out),
         Command::Fork(args) => fork::run(args, &face, out),
         Command::Compare(args) => compare::run(args, &face, out),

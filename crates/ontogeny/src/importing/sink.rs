@@ -101,6 +101,7 @@ impl<'a> StoreSink<'a> {
                 format: report.format.to_owned(),
                 name: name.clone(),
                 files: files.clone(),
+                checkpoints: Vec::new(),
                 options: options.to_owned(),
                 n_readings: run.n_readings,
                 outcomes: run.meta.outcomes.clone(),

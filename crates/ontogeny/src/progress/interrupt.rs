@@ -8,11 +8,11 @@ const NOTICE: &str = "stopping at the next reading; press Ctrl-C again to leave 
 
 /// Whether somebody asked to stop. Clones share the answer.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Interrupt(Arc<AtomicBool>);
+pub(crate) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
     /// Listens to Ctrl-C (and to a request to terminate) from now on; `say` tells the person that it was heard.
-    pub(super) fn listen(say: impl Fn(&str) + Send + 'static) -> Result<Self, ctrlc::Error> {
+    pub(crate) fn listen(say: impl Fn(&str) + Send + 'static) -> Result<Self, ctrlc::Error> {
         let interrupt = Self::default();
         let shared = interrupt.clone();
         ctrlc::set_handler(move || {
@@ -25,7 +25,7 @@ impl Interrupt {
     }
 
     /// Whether to stop at the next reading.
-    pub(super) fn is_requested(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 

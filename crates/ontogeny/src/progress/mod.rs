@@ -6,7 +6,7 @@ mod lines;
 mod tally;
 
 use bars::Bars;
-use interrupt::Interrupt;
+pub(crate) use interrupt::Interrupt;
 use lines::Lines;
 use ontogeny_core::RunId;
 use ontogeny_lab::{Progress, Watch};

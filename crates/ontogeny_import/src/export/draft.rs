@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// A file being written beside its place; dropped, it is gone.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     path: PathBuf,
     tmp: PathBuf,
     is_placed: bool,
@@ -15,24 +15,24 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Begins a file.
-    pub(super) fn new(path: PathBuf) -> Result<(Self, BufWriter<File>), ImportError> {
+    pub(crate) fn new(path: PathBuf) -> Result<(Self, BufWriter<File>), ImportError> {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let tmp = path.with_file_name(format!(".tmp-{}-{name}", std::process::id()));
         let file = File::create(&tmp).map_err(|e| ImportError::io("write", &path, e))?;
         Ok((Self { path, tmp, is_placed: false }, BufWriter::with_capacity(1 << 17, file)))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// An error of writing it.
-    pub(super) fn failed(&self, e: std::io::Error) -> ImportError {
+    pub(crate) fn failed(&self, e: std::io::Error) -> ImportError {
         ImportError::Io { action: "write", path: self.path.clone(), source: e }
     }
 
     /// Gives the file its name.
-    pub(super) fn place(mut self, mut file: BufWriter<File>) -> Result<PathBuf, ImportError> {
+    pub(crate) fn place(mut self, mut file: BufWriter<File>) -> Result<PathBuf, ImportError> {
         let written = file
             .flush()
             .and_then(|()| file.get_ref().sync_all())

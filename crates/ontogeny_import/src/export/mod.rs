@@ -10,6 +10,8 @@ mod tfevents;
 mod tidy_csv;
 mod tidy_runs;
 
+pub(crate) use draft::Draft;
+
 use crate::ImportError;
 use ontogeny_core::{Series, Step};
 use serde_json::{Map, Value};
