@@ -33,6 +33,7 @@ fn config() -> RunConfig {
             probe_every: 5,
             checkpoint_every: 40,
             probes: PROBES.iter().map(ToString::to_string).collect(),
+            hash_every: 0,
         },
     }
 }
@@ -112,7 +113,8 @@ fn bits(record: &RunRecord) -> BTreeMap<String, Vec<(u64, u64)>> {
 fn law_1_probes_are_invisible() {
     let bench = Bench::new();
     let mut blind = config();
-    blind.record = RecordPlan { probe_every: 200, checkpoint_every: 0, probes: vec![] };
+    blind.record =
+        RecordPlan { probe_every: 200, checkpoint_every: 0, probes: vec![], hash_every: 0 };
     let seeing = bench.go(&plan("seeing", config()));
     bench.go(&plan("blind", blind));
     assert_eq!(bench.hash("seeing", 200), bench.hash("blind", 200));
@@ -151,7 +153,7 @@ fn law_2_forks_are_exact_a_control_that_differs_is_refused() {
     manifest.config["optimizer"]["weight_decay"] = 0.5.into();
     bench.store.resume_run(parent.id()).unwrap().set_manifest(&manifest).unwrap();
     let error = bench.with(&Unwatched).verify_control(parent.id(), Step(45), 100).unwrap_err();
-    assert!(matches!(error, LabError::ControlDiffers { .. }), "{error}");
+    assert!(matches!(error, LabError::ReplayDiffers { .. }), "{error}");
 }
 
 #[test]
