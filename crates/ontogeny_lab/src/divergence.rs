@@ -14,8 +14,10 @@ const MAX_NAMED: usize = 6;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Sign {
-    /// The hash of the whole state, with equal parameters: moments or another part beside them.
+    /// The hash of the whole state.
     State,
+    /// The hash of the whole state, with equal parameters: moments or another part beside them.
+    Moments,
     /// The hash of the parameters.
     Parameters,
     /// The loss of the update that made the step.
@@ -27,7 +29,8 @@ pub enum Sign {
 impl fmt::Display for Sign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::State => "the hash of the state (not that of the parameters)",
+            Self::State => "the hash of the state",
+            Self::Moments => "the hash of the state, but not that of its parameters,",
             Self::Parameters => "the hash of the parameters",
             Self::Loss => "the loss of the update that made it",
             Self::ForkPoint => "the state with which it left its parent",

@@ -18,7 +18,9 @@ use crate::replay::{
 };
 use crate::{Conductor, LabError, config_of, observe};
 use ontogeny_analysis::detectors::detect;
-use ontogeny_core::{Censoring, Clocks, Event, RunId, Step, ZoomId, ZoomManifest};
+use ontogeny_core::{
+    Censoring, Clocks, Direction, Event, Point, RunId, Step, ZoomId, ZoomManifest,
+};
 use ontogeny_engine::Outputs;
 use ontogeny_probes::{ProbeSet, Readings};
 use ontogeny_store::{RunReader, Store, TensorValues, ZoomWriter};
@@ -80,15 +82,11 @@ pub fn refined_events(reader: &RunReader) -> Result<Vec<Refined>, LabError> {
             Censoring::Interval { lo, hi } => {
                 let inside: Vec<_> =
                     series.points.iter().filter(|p| p.step >= lo && p.step <= hi).collect();
-                let one = |at: usize| {
-                    detect(
-                        &ontogeny_core::ThresholdRule { persistence: 1, ..rule.clone() },
-                        &manifest.run,
-                        &ontogeny_core::Series { points: vec![*inside[at]], ..series.clone() },
-                    )
+                let holds = |p: &&&Point| match rule.direction {
+                    Direction::Rising => p.value >= rule.level,
+                    Direction::Falling => p.value <= rule.level,
                 };
-                let holds = |at: usize| one(at).is_some_and(|e| !e.when.is_censored());
-                let n_held = (0..inside.len()).rev().take_while(|&i| holds(i)).count();
+                let n_held = inside.iter().rev().take_while(holds).count();
                 let first = inside.len() - n_held;
                 let hi = inside.get(first).map_or(hi, |p| p.step);
                 Some((first.checked_sub(1).map_or(lo, |i| inside[i].step), hi))
