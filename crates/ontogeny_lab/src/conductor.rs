@@ -393,22 +393,23 @@ impl<'a> Running<'a> {
             }
         }
         let is_read = made.0.is_multiple_of(every) || made.0 >= self.plan.config.horizon;
-        if self.is_hashed(made, is_read) && !is_read {
+        if self.is_hashed(made) && !is_read {
             rows.push((STATE_HASH, "1", bits_of(&self.trainer.state().hash())));
         }
         self.keep(made, &rows).map(|()| None)
     }
 
-    /// Whether the hash of the whole state is recorded at a step: at the chosen ones and at the ends of the run, or
-    /// at every reading if nothing was chosen.
-    fn is_hashed(&self, step: Step, is_read: bool) -> bool {
-        match self.plan.config.record.hash_every {
-            0 => is_read,
-            n => {
-                let ends = [start_of(self.plan), Step(self.plan.config.horizon)];
-                step.0.is_multiple_of(n) || ends.contains(&step)
-            }
-        }
+    /// Whether the hash of the whole state is recorded at a step: at the chosen ones, or else at every tenth reading,
+    /// and at the ends of the run. The parameters alone are hashed at every reading; moments that differ show in
+    /// them one update later.
+    fn is_hashed(&self, step: Step) -> bool {
+        let record = &self.plan.config.record;
+        let every = match record.hash_every {
+            0 => record.probe_every.saturating_mul(10),
+            n => n,
+        };
+        let ends = [start_of(self.plan), Step(self.plan.config.horizon)];
+        step.0.is_multiple_of(every) || ends.contains(&step)
     }
 
     /// The first half of the coming update; its time is training time.
@@ -442,7 +443,7 @@ impl<'a> Running<'a> {
         .map_err(|source| LabError::Train { run: self.plan.id.clone(), source })?;
         let state = self.trainer.state();
         let fingerprint = bits_of(&state.params_hash());
-        let hash = self.is_hashed(step, true).then(|| bits_of(&state.hash()));
+        let hash = self.is_hashed(step).then(|| bits_of(&state.hash()));
         self.probe_secs += self.conductor.clock.unix_secs() - start;
         let readings = std::mem::take(&mut self.readings);
         let mut rows: Vec<(&str, &str, f64)> =

@@ -98,12 +98,18 @@ pub fn refined_events(reader: &RunReader) -> Result<Vec<Refined>, LabError> {
 }
 
 impl ZoomPlan {
-    /// The stretch around an event of the run: its interval, widened on both sides by its own length (and by no less
-    /// than the distance of two readings), within what was recorded.
+    /// The stretch around an event of the run, to be read at every step: its interval, widened on both sides by
+    /// `margin`, or else by its own length (and by no less than the distance of two readings), within what was
+    /// recorded.
     ///
     /// # Errors
     /// [`LabError::NoStretch`] if the event was not seen; what the store reports.
-    pub fn around(store: &Store, run: &RunId, event: &Event, every: u64) -> Result<Self, LabError> {
+    pub fn around(
+        store: &Store,
+        run: &RunId,
+        event: &Event,
+        margin: Option<u64>,
+    ) -> Result<Self, LabError> {
         let reader = store.run(run)?;
         let first = first_step(reader.manifest());
         let last = last_hash(&reader)?.unwrap_or(first).min(reader.manifest().step);
@@ -111,12 +117,17 @@ impl ZoomPlan {
             let why = format!("event {} was not seen by step {}", event.name, event.known_at);
             return Err(LabError::NoStretch { run: run.clone(), from: first, to: last, why });
         };
-        let reach = (hi.0 - lo.0.min(hi.0)).max(config_of(store, run)?.record.probe_every);
+        if reader.manifest().imported().is_some() {
+            return Err(LabError::NotTrainedHere { run: run.clone() });
+        }
+        let usual =
+            || config_of(store, run).map(|c| hi.0.saturating_sub(lo.0).max(c.record.probe_every));
+        let reach = margin.map_or_else(usual, Ok)?;
         Ok(Self {
             run: run.clone(),
             from: Step(lo.0.saturating_sub(reach)).max(first),
-            to: Step(hi.0 + reach).min(last),
-            every,
+            to: Step(hi.0.saturating_add(reach)).min(last),
+            every: 1,
             probes: None,
             checkpoints: false,
         })

@@ -132,6 +132,22 @@ impl RunReader {
         Ok(&self.metrics()?.series)
     }
 
+    /// The clocks at every step at which the run recorded something.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_clocks(&self) -> Result<&BTreeMap<Step, Clocks>, StoreError> {
+        Ok(&self.metrics()?.clocks)
+    }
+
+    /// Names of the vector-valued readings that the run recorded, sorted.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_tensor_names(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.tensors()?.readings.keys().cloned().collect())
+    }
+
     /// Vector-valued readings of one name as the run recorded them.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod fork;
 mod import;
 mod interventions;
 mod ledger;
+mod lineage;
 mod probes;
 mod report;
 mod run;
@@ -16,6 +17,7 @@ mod scaling;
 mod scorecard;
 mod series;
 mod studies;
+mod zoom;
 
 use crate::args::Cli;
 use crate::face::Face;
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Export(export::Args),
     Forecast(forecast::Args),
     Fork(fork::Args),
+    Zoom(zoom::Args),
+    Lineage(lineage::Args),
     Compare(compare::Args),
     Ledger(ledger::Args),
     Scaling(scaling::Args),
@@ -57,6 +61,8 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args, &face, out),
         Command::Forecast(args) => forecast::run(args, &face, out),
         Command::Fork(args) => fork::run(args, &face, out),
+        Command::Zoom(args) => zoom::run(args, &face, out),
+        Command::Lineage(args) => lineage::run(args, &face, out),
         Command::Compare(args) => compare::run(args, &face, out),
         Command::Ledger(args) => ledger::run(args, &face, out),
         Command::Scaling(args) => scaling::run(args, &face, out),
