@@ -126,7 +126,7 @@ impl Conductor<'_> {
             observer.finished(&record)?;
             return Ok(record);
         }
-        let mut run = Running::start(*self, plan)?;
+        let mut run = Running::start(*self, plan).map_err(LabError::of_work)?;
         run.go(observer)?;
         let record = run.finish();
         observer.finished(&record)?;

@@ -100,14 +100,16 @@ impl fmt::Display for Divergence {
 impl Divergence {
     /// The likely cause and, from a checkpoint, the tensors that differ.
     pub fn explanation(&self) -> String {
-        let mut text = self.cause();
-        if let Some((at, tensors)) = &self.located.tensors {
-            text += &match tensors.as_slice() {
-                [] => format!("; at the checkpoint of step {at} every tensor is equal again"),
-                some => format!("; at the checkpoint of step {at} differ {}", named(some)),
-            };
+        let cause = self.cause();
+        match &self.located.tensors {
+            None => cause,
+            Some((at, some)) if some.is_empty() => {
+                format!("{cause}; at the checkpoint of step {at} every tensor is equal again")
+            }
+            Some((at, some)) => {
+                format!("{cause}; at the checkpoint of step {at} differ {}", named(some))
+            }
         }
-        text
     }
 
     fn cause(&self) -> String {

@@ -97,3 +97,13 @@ pub enum LabError {
         source: ontogeny_store::StoreError,
     },
 }
+
+impl LabError {
+    /// For a replay within a larger piece of work, which keeps what it has and goes on when it is asked again.
+    pub(crate) fn of_work(self) -> Self {
+        match self {
+            Self::ReplayStopped { .. } => Self::Stopped,
+            other => other,
+        }
+    }
+}

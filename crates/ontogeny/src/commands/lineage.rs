@@ -217,7 +217,7 @@ impl Node {
         let mut parts = vec![self.what.clone()];
         match &self.control {
             Some(Control::Equal(n)) => {
-                parts.push(format!("verified: its parent bit for bit at {}", count(*n, "reading")))
+                parts.push(format!("verified: its parent bit for bit at {}", count(*n, "reading")));
             }
             Some(Control::Differs(step)) => {
                 parts.push(format!("NOT its parent: differs first at step {step}"));
@@ -275,9 +275,12 @@ impl Node {
         })
     }
 
-    fn to_tree(&self) -> TreeNode {
+    fn to_tree(&self, parent: Option<&RunId>) -> TreeNode {
+        // A fork that is named after its parent needs not say so beside it.
+        let name = self.manifest.run.as_str();
+        let tail = parent.and_then(|p| name.strip_prefix(p.as_str())).filter(|t| !t.is_empty());
         TreeNode {
-            label: self.manifest.run.to_string(),
+            label: tail.map_or_else(|| name.to_owned(), |t| format!("…{t}")),
             note: match &self.control {
                 Some(Control::Equal(_)) => "control, verified".to_owned(),
                 Some(Control::Differs(_)) => "control that is NOT its parent".to_owned(),
@@ -285,13 +288,13 @@ impl Node {
             },
             span: (self.origin(), self.manifest.step.0),
             events: self.events.clone(),
-            children: self.forks.iter().map(Self::to_tree).collect(),
+            children: self.forks.iter().map(|f| f.to_tree(Some(&self.manifest.run))).collect(),
         }
     }
 }
 
 fn draw(path: &Path, trees: &[Node]) -> anyhow::Result<()> {
-    let roots: Vec<TreeNode> = trees.iter().map(Node::to_tree).collect();
+    let roots: Vec<TreeNode> = trees.iter().map(|t| t.to_tree(None)).collect();
     let svg = ontogeny_report::tree_svg(&roots);
     let kind = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
     let bytes = match kind.as_str() {
