@@ -94,7 +94,7 @@ fn a_zoom_reads_what_a_run_with_denser_probes_has_read() {
     let bench = Bench::new();
     bench.go(&plan("run", config()));
     let mut dense = config();
-    dense.record.probe_every = 1;
+    (dense.record.probe_every, dense.record.hash_every) = (1, 1);
     bench.go(&plan("dense", dense));
     made(&bench, &zoom("run", 0, 12, 1));
     made(&bench, &zoom("run", 95, 131, 2));
