@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 /// Series that say nothing about the science of a run: costs differ from machine to machine, and a
-/// fingerprint is equal or not.
+/// hash is equal or not.
 fn is_science(name: &str) -> bool {
-    !name.starts_with("cost.") && name != "state.fingerprint"
+    !name.starts_with("cost.") && name != "state.fingerprint" && name != "state.hash"
 }
 
 /// Two runs or more. The first is the one that the others are compared with.

@@ -1,7 +1,7 @@
 //! Runs and events in a few words.
 
 use crate::failure;
-use ontogeny_core::{Censoring, Event, RunManifest, RunStatus, Seeds, Step, StopReason};
+use ontogeny_core::{Censoring, Event, RunId, RunManifest, RunStatus, Seeds, Step, StopReason};
 use ontogeny_store::{Listing, Store, StoreError};
 use std::io::Write;
 
@@ -86,10 +86,21 @@ pub(crate) fn skipped(run: &str, error: &StoreError, json: bool) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// Says that a damaged zoom is left out.
+pub(crate) fn skipped_zoom(run: &RunId, zoom: &str, error: &StoreError, json: bool) {
+    let what =
+        format!("zoom {zoom} of run {run} is damaged; `ontogeny zoom rm {run} {zoom}` removes it");
+    let text = if json {
+        failure::warning_json(&what, &error.to_string())
+    } else {
+        format!("warning: {what}\n  caused by: failed to {error}\n")
+    };
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ontogeny_core::RunId;
 
     fn event(name: &str, when: Censoring) -> Event {
         let run = RunId::new("r").unwrap();

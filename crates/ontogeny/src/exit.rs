@@ -89,13 +89,18 @@ fn own(error: &(dyn Error + 'static)) -> Option<Exit> {
 
 fn of_lab(error: &LabError) -> Option<Exit> {
     match error {
-        LabError::Stopped => Some(Exit::Interrupted),
+        LabError::Stopped | LabError::ReplayStopped { .. } => Some(Exit::Interrupted),
         LabError::UnknownStudy { .. }
         | LabError::RunDiffers { .. }
         | LabError::NoSuchStep { .. }
         | LabError::NotAsked { .. }
+        | LabError::NotTrainedHere { .. }
+        | LabError::NoStretch { .. }
         | LabError::NoCheckpoint { .. } => Some(Exit::Usage),
-        LabError::ControlDiffers { .. } | LabError::Config { .. } => Some(Exit::Data),
+        LabError::ControlDiffers { .. }
+        | LabError::ReplayDiffers(_)
+        | LabError::ReadingDiffers { .. }
+        | LabError::Config { .. } => Some(Exit::Data),
         // The others say where; their source says what.
         _ => None,
     }
@@ -115,6 +120,7 @@ fn of_store(error: &StoreError) -> Exit {
         | StoreError::Io { .. } => Exit::Store,
         StoreError::UnknownRun { .. }
         | StoreError::RunExists { .. }
+        | StoreError::UnknownZoom { .. }
         | StoreError::NoCheckpoint { .. } => Exit::Usage,
         StoreError::Damaged { .. }
         | StoreError::DamagedFile { .. }

@@ -147,6 +147,16 @@ fn help(error: &anyhow::Error) -> Option<String> {
 fn for_lab(error: &LabError) -> Option<String> {
     Some(match error {
         LabError::Stopped => "everything so far is saved".to_owned(),
+        LabError::ReplayStopped { .. } => {
+            "nothing was changed; the same command begins again".to_owned()
+        }
+        LabError::ReplayDiffers(d) => {
+            format!("nothing was written and no effect can be reported: {}", d.explanation())
+        }
+        LabError::ReadingDiffers { .. } => {
+            "nothing was kept: the probe is that of another version; choose others with --probe"
+                .to_owned()
+        }
         LabError::UnknownStudy { .. } => "`ontogeny studies` lists what there is".to_owned(),
         LabError::RunDiffers { run, .. } => {
             format!("`ontogeny runs show {run}` shows how it was made")
@@ -180,6 +190,10 @@ fn for_store(error: &StoreError) -> Option<String> {
             StoreError::Full { .. } => "free some space; the same command goes on from there",
             StoreError::Locked { .. } => "wait until the other process has finished, or stop it",
             StoreError::UnknownRun { .. } => "`ontogeny runs ls` lists what there is",
+            StoreError::UnknownZoom { .. } => "`ontogeny zoom ls RUN` lists what there is",
+            StoreError::Damaged { path, .. } if path.iter().any(|part| part == "zooms") => {
+                "the run itself is not affected; `ontogeny zoom rm RUN ZOOM` removes the zoom"
+            }
             StoreError::Damaged { .. } => {
                 "other runs are not affected; restore the file from a copy"
             }

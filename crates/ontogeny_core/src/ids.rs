@@ -1,4 +1,4 @@
-//! Names of runs and studies.
+//! Names of runs, studies and zooms.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,10 @@ name! {
 name! {
     /// Name of a study: its folder in the store.
     StudyId
+}
+name! {
+    /// Name of a zoom: its folder in that of its run.
+    ZoomId
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod random;
 mod schedule;
 mod series;
 mod step;
+mod zoom;
 
 pub use clock::{Clock, FixedClock};
 pub use design::{DesignOutcome, DesignProblem};
@@ -31,7 +32,7 @@ pub use findings::{
 pub use forecast::{
     Forecast, LEVELS, Observed, Outcome, Predictive, Score, ScoringRule, Target, TheoryRef,
 };
-pub use ids::{RunId, StudyId};
+pub use ids::{RunId, StudyId, ZoomId};
 pub use imported::{Imported, SourceFile};
 pub use ledger::{ChainBreak, LedgerBody, LedgerEntry, verify_chain};
 pub use manifest::{ForkPoint, RunManifest, RunStatus, Seeds, StopReason, Versions};
@@ -40,3 +41,4 @@ pub use prefix::Prefix;
 pub use schedule::{Curve, Schedule, ScheduleError};
 pub use series::{Point, Series};
 pub use step::{Clocks, Step};
+pub use zoom::ZoomManifest;

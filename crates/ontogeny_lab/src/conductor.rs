@@ -2,6 +2,7 @@
 
 use crate::plan::{RunPlan, StopRule};
 use crate::record::{RunRecord, prefix_of};
+use crate::replay::{FINGERPRINT, Follow, Replay, STATE_HASH, bits_of};
 use crate::watch::{Progress, Watch};
 use crate::{LabError, fork, observe};
 use ontogeny_analysis::detectors::{OnlineThreshold, detect};
@@ -125,7 +126,7 @@ impl Conductor<'_> {
             observer.finished(&record)?;
             return Ok(record);
         }
-        let mut run = Running::start(*self, plan)?;
+        let mut run = Running::start(*self, plan).map_err(LabError::of_work)?;
         run.go(observer)?;
         let record = run.finish();
         observer.finished(&record)?;
@@ -193,6 +194,7 @@ struct Running<'a> {
 impl<'a> Running<'a> {
     fn start(conductor: Conductor<'a>, plan: &'a RunPlan) -> Result<Self, LabError> {
         let store = conductor.store;
+        let follow = Follow { watch: conductor.watch, is_shown: false };
         let probes = ProbeSet::named(plan.config.record.probes.iter().map(String::as_str))
             .map_err(|source| LabError::Probe { source })?;
         let train = |source| LabError::Train { run: plan.id.clone(), source };
@@ -201,7 +203,8 @@ impl<'a> Running<'a> {
             || Trainer::new(plan.config.clone(), plan.seeds, Arc::clone(&engine)).map_err(train);
         let mut running = if conductor.existing(plan)?.is_some() {
             let mut writer = store.resume_run(&plan.id)?;
-            let saved = fork::last_checkpoint(store, &plan.id, Step(u64::MAX), fresh()?.layout())?;
+            let reader = store.run(&plan.id)?;
+            let saved = fork::last_checkpoint(&reader, Step(u64::MAX), fresh()?.layout())?;
             let (state, probe_state) = match saved {
                 Some((state, probe_state)) => (Some(state), probe_state),
                 None => (None, BTreeMap::new()),
@@ -210,7 +213,7 @@ impl<'a> Running<'a> {
             let at = state.as_ref().map_or(first, |s| s.step);
             let state = match (state, &plan.fork) {
                 (Some(state), _) => Some(state),
-                (None, Some(f)) => Some(fork::state_at(store, &f.parent, f.step)?),
+                (None, Some(f)) => Some(Replay::state_of(store, &f.parent, f.step, follow)?),
                 (None, None) => None,
             };
             writer.truncate_after(at)?;
@@ -224,7 +227,7 @@ impl<'a> Running<'a> {
             let series = if at == first {
                 BTreeMap::new()
             } else {
-                store.run(&plan.id)?.all_series()?.clone()
+                store.run(&plan.id)?.recorded()?.clone()
             };
             let mut running = Self::with(conductor, plan, trainer, probes, writer, series);
             if at != first {
@@ -239,7 +242,7 @@ impl<'a> Running<'a> {
             let (trainer, fork) = match &plan.fork {
                 None => (fresh()?, None),
                 Some(f) => {
-                    let state = fork::state_at(store, &f.parent, f.step)?;
+                    let state = Replay::state_of(store, &f.parent, f.step, follow)?;
                     let state_hash = state.hash();
                     let point = ForkPoint {
                         parent: f.parent.clone(),
@@ -390,7 +393,24 @@ impl<'a> Running<'a> {
                 rows.push(("update.cosine", "1", update.update_cosine));
             }
         }
+        let is_read = made.0.is_multiple_of(every) || made.0 >= self.plan.config.horizon;
+        if self.is_hashed(made) && !is_read {
+            rows.push((STATE_HASH, "1", bits_of(&self.trainer.state().hash())));
+        }
         self.keep(made, &rows).map(|()| None)
+    }
+
+    /// Whether the hash of the whole state is recorded at a step: at the chosen ones, or else at every tenth reading,
+    /// and at the ends of the run. The parameters alone are hashed at every reading; moments that differ show in
+    /// them one update later.
+    fn is_hashed(&self, step: Step) -> bool {
+        let record = &self.plan.config.record;
+        let every = match record.hash_every {
+            0 => record.probe_every.saturating_mul(10),
+            n => n,
+        };
+        let ends = [start_of(self.plan), Step(self.plan.config.horizon)];
+        step.0.is_multiple_of(every) || ends.contains(&step)
     }
 
     /// The first half of the coming update; its time is training time.
@@ -422,12 +442,15 @@ impl<'a> Running<'a> {
             &mut self.readings,
         )
         .map_err(|source| LabError::Train { run: self.plan.id.clone(), source })?;
-        let fingerprint = fork::fingerprint(self.trainer.state());
+        let state = self.trainer.state();
+        let fingerprint = bits_of(&state.params_hash());
+        let hash = self.is_hashed(step).then(|| bits_of(&state.hash()));
         self.probe_secs += self.conductor.clock.unix_secs() - start;
         let readings = std::mem::take(&mut self.readings);
         let mut rows: Vec<(&str, &str, f64)> =
             readings.scalars.iter().map(|r| (r.name.as_str(), r.unit.as_str(), r.value)).collect();
-        rows.push(("state.fingerprint", "1", fingerprint));
+        rows.push((FINGERPRINT, "1", fingerprint));
+        rows.extend(hash.map(|h| (STATE_HASH, "1", h)));
         rows.push(("cost.train_secs", "s", self.train_secs));
         rows.push(("cost.probe_secs", "s", self.probe_secs));
         self.keep(step, &rows)?;

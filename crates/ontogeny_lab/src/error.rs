@@ -1,5 +1,6 @@
 //! What can go wrong while a study is conducted.
 
+use crate::divergence::Divergence;
 use ontogeny_core::{RunId, Step};
 
 /// A study, run or fork that cannot be conducted.
@@ -24,6 +25,23 @@ pub enum LabError {
     /// A run that is still open cannot be forked at a step it has not reached.
     #[error("run {run} has no checkpoint at or before step {step}")]
     NoCheckpoint { run: RunId, step: Step },
+    /// Asked to stop while a stretch of a run was executed again.
+    #[error("stopped by request at step {step} of a replay of run {run}, which keeps nothing")]
+    ReplayStopped { run: RunId, step: Step },
+    /// A replay that is not its run.
+    #[error("{0}")]
+    ReplayDiffers(Box<Divergence>),
+    /// A probe that reads otherwise at a state that is the recorded one.
+    #[error(
+        "the state of run {run} at step {step} is the recorded one, but {series} is read as {now} and was recorded as {was}"
+    )]
+    ReadingDiffers { run: RunId, step: Step, series: String, was: f64, now: f64 },
+    /// A run that others trained cannot be executed again.
+    #[error("run {run} was imported: only runs that were trained here can be executed again")]
+    NotTrainedHere { run: RunId },
+    /// A stretch to zoom into that the run does not have.
+    #[error("run {run} cannot be zoomed into from step {from} to {to}: {why}")]
+    NoStretch { run: RunId, from: Step, to: Step, why: String },
     /// A control fork that does not reproduce its parent: no effect may be reported.
     #[error("control fork of {run} at step {fork} differs from its parent first at step {step}")]
     ControlDiffers { run: RunId, fork: Step, step: Step },
@@ -78,4 +96,14 @@ pub enum LabError {
         #[from]
         source: ontogeny_store::StoreError,
     },
+}
+
+impl LabError {
+    /// For a replay within a larger piece of work, which keeps what it has and goes on when it is asked again.
+    pub(crate) fn of_work(self) -> Self {
+        match self {
+            Self::ReplayStopped { .. } => Self::Stopped,
+            other => other,
+        }
+    }
 }

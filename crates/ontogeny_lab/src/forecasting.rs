@@ -5,7 +5,7 @@
 //! however often it is imported again; [`settle`] then enters what happened and the score.
 
 use crate::LabError;
-use crate::record::{RunRecord, prefix_of};
+use crate::record::{RunRecord, is_bookkeeping, prefix_of};
 use crate::sealing::{acceptance, rule_for};
 use ontogeny_analysis::detectors::detect;
 use ontogeny_analysis::forecasters::{
@@ -209,7 +209,7 @@ fn cell_of(run: &RunRecord) -> String {
 
 fn training_run(run: &RunRecord, rule: Option<&ThresholdRule>) -> TrainingRun {
     let series: Vec<Series> =
-        run.series.values().filter(|s| !s.name.starts_with("cost.")).cloned().collect();
+        run.series.values().filter(|s| !is_bookkeeping(&s.name)).cloned().collect();
     let found = rule.and_then(|r| detect(r, run.id(), run.series.get(&r.series)?));
     TrainingRun {
         run: run.id().clone(),

@@ -7,6 +7,7 @@
 
 mod conductor;
 mod designing;
+mod divergence;
 mod draw;
 mod error;
 mod forecasting;
@@ -18,12 +19,15 @@ mod paired;
 mod plan;
 mod provenance;
 mod record;
+mod replay;
 mod scoreboard;
 mod sealing;
 pub mod studies;
 mod watch;
+mod zoom;
 
 pub use conductor::{Conductor, Live, Observer, Unobserved, versions};
+pub use divergence::{Divergence, Located, Sign, TensorDifference};
 pub use error::LabError;
 pub use forecasting::{Answered, Asked, Settled, forecast, settle};
 pub use fork::{config_of, state_at};
@@ -31,3 +35,4 @@ pub use plan::{ForkPlan, RunPlan, StopRule};
 pub use provenance::{provenance, scorecards};
 pub use record::RunRecord;
 pub use watch::{Progress, Unwatched, Watch};
+pub use zoom::{Refined, ZoomPlan, Zoomed, refined_events};

@@ -78,7 +78,7 @@ impl Bench<'_> {
 /// Verifies the controls of all arms, then runs the arms.
 ///
 /// # Errors
-/// [`LabError::ControlDiffers`] if any control does not reproduce its parent: then nothing is run.
+/// [`LabError::ReplayDiffers`] if any control does not reproduce its parent: then nothing is run.
 pub(crate) fn run_arms<'a>(
     conductor: Conductor<'_>,
     stage: &str,
@@ -94,7 +94,7 @@ pub(crate) fn run_arms<'a>(
     points.dedup();
     let mut n_compared = 0;
     for (parent, step) in points {
-        n_compared += conductor.verify_control(parent, step, 100)?;
+        n_compared += conductor.verify_control(parent, step, 100).map_err(LabError::of_work)?;
     }
     let plans: Vec<RunPlan> = arms.iter().map(|a| a.plan.clone()).collect();
     let records = conductor.conduct_all(stage, &plans, threads, &|_| Box::new(Unobserved))?;

@@ -52,7 +52,7 @@ pub fn provenance(store: &Store, entries: &[LedgerEntry]) -> Result<Provenance, 
             _ => &f.run,
         };
         if !cache.contains_key(read.as_str()) {
-            let series = store.run(read).and_then(|r| r.all_series().cloned());
+            let series = store.run(read).and_then(|r| r.recorded().cloned());
             cache.insert(read.to_string(), series.unwrap_or_default());
         }
         if let Some(series) = cache.get(read.as_str()).filter(|s| !s.is_empty()) {

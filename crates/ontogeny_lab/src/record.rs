@@ -1,5 +1,6 @@
 //! A finished run as the analyses see it.
 
+use crate::replay::STATE_HASH;
 use ontogeny_core::{Event, Prefix, RunId, RunManifest, RunStatus, Series, Step, StopReason};
 use ontogeny_store::{RunReader, StoreError};
 use std::collections::BTreeMap;
@@ -16,12 +17,13 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// What the store holds of a run, finished or not.
+    /// What a run recorded, finished or not. Readings of zooms are left out: whoever forecasts, detects, seals or
+    /// scores reads the same before and after somebody has looked closer.
     ///
     /// # Errors
     /// If its files cannot be read.
     pub fn read(reader: &RunReader) -> Result<Self, StoreError> {
-        let (series, events) = (reader.all_series()?.clone(), reader.events()?);
+        let (series, events) = (reader.recorded()?.clone(), reader.events()?);
         Ok(Self { manifest: reader.manifest().clone(), series, events })
     }
 
@@ -62,8 +64,14 @@ impl RunRecord {
     }
 }
 
-/// A prefix over everything but the costs, which differ from machine to machine.
+/// Whether a series says how a run was kept and not what it was: costs differ from machine to machine, and how often
+/// the state is hashed is a choice of who records. No forecaster sees it, and no sealed prefix holds it.
+pub(crate) fn is_bookkeeping(name: &str) -> bool {
+    name.starts_with("cost.") || name == STATE_HASH
+}
+
+/// A prefix over everything but the bookkeeping.
 pub(crate) fn prefix_of(run: &RunId, series: &BTreeMap<String, Series>, cutoff: Step) -> Prefix {
-    let science = series.values().filter(|s| !s.name.starts_with("cost."));
+    let science = series.values().filter(|s| !is_bookkeeping(&s.name));
     Prefix::cut(run.clone(), cutoff, science)
 }

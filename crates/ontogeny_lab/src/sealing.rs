@@ -2,6 +2,7 @@
 
 use crate::conductor::{Conductor, Live, Observer};
 use crate::draw::median;
+use crate::record::is_bookkeeping;
 use crate::{LabError, RunRecord};
 use ontogeny_analysis::distribution::{Cdf, Support, difference};
 use ontogeny_analysis::forecasters::{
@@ -24,7 +25,7 @@ pub(crate) fn training_run(record: &RunRecord, features: Features) -> TrainingRu
         run: record.id().clone(),
         cell: record.manifest.cell.clone(),
         features,
-        series: record.series.values().filter(|s| !s.name.starts_with("cost.")).cloned().collect(),
+        series: record.series.values().filter(|s| !is_bookkeeping(&s.name)).cloned().collect(),
         events: record.events.clone(),
     }
 }

@@ -31,6 +31,15 @@ pub trait Watch: Send + Sync + std::fmt::Debug {
     /// A run is over; `skipped` is how many of its updates were not needed.
     fn run_finished(&self, _run: &RunId, _skipped: u64) {}
 
+    /// A stretch of a run is executed again, from one step to another, to rebuild a state or to look closer.
+    fn replay_started(&self, _run: &RunId, _from: Step, _to: Step) {}
+
+    /// A replay has come to a step; called after every update.
+    fn replay_progress(&self, _run: &RunId, _at: Step) {}
+
+    /// A replay has ended.
+    fn replay_finished(&self, _run: &RunId) {}
+
     /// Something a person should know.
     fn note(&self, _text: &str) {}
 

@@ -51,6 +51,12 @@ pub struct RenderedFigure {
     pub png: Vec<u8>,
 }
 
+/// Draws a lineage of runs and forks as a complete SVG document: a line per run over the steps, each fork leaving its
+/// parent at its step, events as marks. The same trees give the same bytes.
+pub fn tree_svg(roots: &[ontogeny_core::TreeNode]) -> String {
+    figure::tree::tree_svg("lineage", roots, figure::WIDE)
+}
+
 /// Makes the HTML report and its figures.
 ///
 /// # Errors

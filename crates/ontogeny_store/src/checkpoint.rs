@@ -419,7 +419,7 @@ fn read_tensor(path: &Path, chunks: &Chunks, entry: Entry) -> Result<OwnedTensor
     Ok(OwnedTensor { name, dtype, shape, bytes })
 }
 
-/// The chunks of a checkpoint in the order in which [`write`] took them; none if it cannot be read.
+/// The chunks of a checkpoint in the order in which [`store`] took them; none if it cannot be read.
 pub(crate) fn chunks_of(run_dir: &Path, step: Step) -> Vec<ChunkId> {
     let Ok(Some(index)) = read_index(run_dir, step) else { return Vec::new() };
     let (own, packed): (Vec<Entry>, Vec<Entry>) = (index.tensors.into_iter())

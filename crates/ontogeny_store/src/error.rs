@@ -1,6 +1,6 @@
 //! What can go wrong with a store, and what to do about it.
 
-use ontogeny_core::{ChainBreak, RunId, Step};
+use ontogeny_core::{ChainBreak, RunId, Step, ZoomId};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,9 @@ pub enum StoreError {
     /// There is no checkpoint at this step.
     #[error("find a checkpoint of run {run} at step {step}: {}", neighbours(*before, *after))]
     NoCheckpoint { run: RunId, step: Step, before: Option<Step>, after: Option<Step> },
+    /// There is no zoom of this name.
+    #[error("find zoom {zoom} of run {run}{}", hint(nearest.as_deref()))]
+    UnknownZoom { run: RunId, zoom: ZoomId, nearest: Option<String> },
     /// A write was lost by the operating system; only reopening shows what is on disk.
     #[error("write run {run}: an earlier fsync failed, so the state on disk is unknown; resume the run: {}", path.display())]
     Poisoned { run: RunId, path: PathBuf },

@@ -26,6 +26,11 @@
 //! noted, and [`RunReader`] leaves it out; another tool sees both and takes the row of the later file. Segments
 //! are sealed at checkpoints whenever possible, so a resume from the last one meets no sealed rows.
 //!
+//! # Looking closer
+//!
+//! [`Store::begin_zoom`] keeps readings of a stretch that was executed again, beside the run and without
+//! touching it. [`RunReader::series`] shows both together, [`RunReader::recorded`] what was recorded alone.
+//!
 //! # Examples
 //! ```
 //! # use ontogeny_core::*;
@@ -74,6 +79,7 @@ mod tolerant;
 mod verify;
 mod wire;
 mod writer;
+mod zoom;
 
 pub use checkpoint::{Checkpoint, CheckpointInfo, Dtype, OwnedTensor, TensorView};
 pub use error::{Damage, StoreError};
@@ -87,3 +93,4 @@ pub use tape::TornTail;
 pub use tensors::{TensorReading, TensorValues};
 pub use verify::Verification;
 pub use writer::RunWriter;
+pub use zoom::{ZoomListing, ZoomWriter};

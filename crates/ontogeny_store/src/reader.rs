@@ -5,14 +5,19 @@ use crate::chunks::{ChunkId, Chunks};
 use crate::rows::RowBlock;
 use crate::tape::{self, Block, Snapshot, TornTail};
 use crate::tensors::{TensorBlock, TensorReading};
-use crate::{StoreError, events};
-use ontogeny_core::{Clocks, Event, Point, RunManifest, Series, Step};
+use crate::{StoreError, events, zoom};
+use ontogeny_core::{Clocks, Event, Point, RunManifest, Series, Step, ZoomId, ZoomManifest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Reads one run. Metrics and vector-valued readings are loaded when first asked for and then stay as they
 /// were: a snapshot. A reader beside a writer sees a prefix of what was appended.
+///
+/// Where somebody has zoomed into the run, the readings of its zooms stand among the recorded ones. At a step
+/// that was recorded the recorded reading counts, at others that of the zoom that was made first.
+/// [`RunReader::recorded`] leaves the zooms out: forecasts, detectors and everything that is sealed or scored
+/// reads that, so that nothing of it changes when somebody looks closer later.
 #[derive(Debug)]
 pub struct RunReader {
     dir: PathBuf,
@@ -20,25 +25,43 @@ pub struct RunReader {
     chunks: Chunks,
     metrics: OnceLock<Metrics>,
     tensors: OnceLock<Tensors>,
+    zooms: OnceLock<Vec<ZoomManifest>>,
+    /// With the readings of the zooms; only made where there are any.
+    merged_metrics: OnceLock<Metrics>,
+    merged_tensors: OnceLock<Tensors>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Metrics {
     series: BTreeMap<String, Series>,
     clocks: BTreeMap<Step, Clocks>,
     torn: Option<TornTail>,
+    zoomed: Zoomed,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Tensors {
     readings: BTreeMap<String, Vec<TensorReading>>,
     torn: Option<TornTail>,
+    zoomed: Zoomed,
 }
+
+/// Which readings, by name and step, a zoom made.
+type Zoomed = BTreeMap<String, BTreeMap<Step, ZoomId>>;
 
 impl RunReader {
     pub(crate) fn new(store: &Path, dir: PathBuf, manifest: RunManifest) -> Self {
         let chunks = Chunks::new(store);
-        Self { dir, manifest, chunks, metrics: OnceLock::new(), tensors: OnceLock::new() }
+        Self {
+            dir,
+            manifest,
+            chunks,
+            metrics: OnceLock::new(),
+            tensors: OnceLock::new(),
+            zooms: OnceLock::new(),
+            merged_metrics: OnceLock::new(),
+            merged_tensors: OnceLock::new(),
+        }
     }
 
     /// The manifest as it was when the reader was made.
@@ -60,32 +83,33 @@ impl RunReader {
     /// # Errors
     /// [`StoreError::Damaged`] if a segment or the log is not as it was written.
     pub fn series_names(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.metrics()?.series.keys().cloned().collect())
+        Ok(self.merged_metrics()?.series.keys().cloned().collect())
     }
 
-    /// A series in step order; the last reading counts where a step has several. `None` if nothing of that
-    /// name was ever recorded.
+    /// A series in step order, with the readings of zooms; the last reading counts where a step has several.
+    /// `None` if nothing of that name was ever read.
     ///
     /// # Errors
     /// As [`RunReader::series_names`].
     pub fn series(&self, name: &str) -> Result<Option<Series>, StoreError> {
-        Ok(self.metrics()?.series.get(name).cloned())
+        Ok(self.merged_metrics()?.series.get(name).cloned())
     }
 
-    /// All series, by name.
+    /// All series, by name, with the readings of zooms.
     ///
     /// # Errors
     /// As [`RunReader::series_names`].
     pub fn all_series(&self) -> Result<&BTreeMap<String, Series>, StoreError> {
-        Ok(&self.metrics()?.series)
+        Ok(&self.merged_metrics()?.series)
     }
 
-    /// The clocks at every step that has a reading.
+    /// The clocks at every step that has a reading. At a step that only a zoom has read the wall clock is NaN:
+    /// nobody looked at it when the run was there.
     ///
     /// # Errors
     /// As [`RunReader::series_names`].
     pub fn clocks(&self) -> Result<&BTreeMap<Step, Clocks>, StoreError> {
-        Ok(&self.metrics()?.clocks)
+        Ok(&self.merged_metrics()?.clocks)
     }
 
     /// Names of the vector-valued readings, sorted.
@@ -93,7 +117,7 @@ impl RunReader {
     /// # Errors
     /// As [`RunReader::series_names`].
     pub fn tensor_names(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.tensors()?.readings.keys().cloned().collect())
+        Ok(self.merged_tensors()?.readings.keys().cloned().collect())
     }
 
     /// Vector-valued readings of one name in step order; empty if there are none.
@@ -101,7 +125,83 @@ impl RunReader {
     /// # Errors
     /// As [`RunReader::series_names`].
     pub fn tensor(&self, name: &str) -> Result<&[TensorReading], StoreError> {
+        Ok(self.merged_tensors()?.readings.get(name).map_or(&[], Vec::as_slice))
+    }
+
+    /// All series, by name, as the run recorded them: without the readings of zooms.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded(&self) -> Result<&BTreeMap<String, Series>, StoreError> {
+        Ok(&self.metrics()?.series)
+    }
+
+    /// The clocks at every step at which the run recorded something.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_clocks(&self) -> Result<&BTreeMap<Step, Clocks>, StoreError> {
+        Ok(&self.metrics()?.clocks)
+    }
+
+    /// Names of the vector-valued readings that the run recorded, sorted.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_tensor_names(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.tensors()?.readings.keys().cloned().collect())
+    }
+
+    /// Vector-valued readings of one name as the run recorded them.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_tensor(&self, name: &str) -> Result<&[TensorReading], StoreError> {
         Ok(self.tensors()?.readings.get(name).map_or(&[], Vec::as_slice))
+    }
+
+    /// The zooms into the run, in the order in which they were made.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if the manifest of one cannot be read; removing that zoom mends it.
+    pub fn zooms(&self) -> Result<&[ZoomManifest], StoreError> {
+        if self.zooms.get().is_none() {
+            let mut listing = zoom::list(&self.dir, &self.manifest.run)?;
+            if !listing.damaged.is_empty() {
+                return Err(listing.damaged.swap_remove(0).1);
+            }
+            let _ = self.zooms.set(listing.zooms);
+        }
+        Ok(self.zooms.wait())
+    }
+
+    /// Where the readings of a series, scalar or vector-valued, come from that the run did not record: the zoom
+    /// by step.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn zoomed(&self, name: &str) -> Result<BTreeMap<Step, ZoomId>, StoreError> {
+        if self.zooms()?.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (scalars, vectors) = (&self.merged_metrics()?.zoomed, &self.merged_tensors()?.zoomed);
+        Ok(scalars.get(name).or_else(|| vectors.get(name)).cloned().unwrap_or_default())
+    }
+
+    /// Steps at which a zoom has kept the state, in order, whether or not the run has a checkpoint there.
+    ///
+    /// # Errors
+    /// As [`RunReader::zooms`].
+    pub fn zoomed_checkpoints(&self) -> Result<Vec<Step>, StoreError> {
+        let mut steps = BTreeSet::new();
+        for z in self.zooms()? {
+            steps.extend(checkpoint::steps(&self.zoom_dir(&z.id))?);
+        }
+        Ok(steps.into_iter().collect())
+    }
+
+    fn zoom_dir(&self, id: &ZoomId) -> PathBuf {
+        zoom::dir_of(&self.dir).join(id.as_str())
     }
 
     /// Steps that have a checkpoint, in order.
@@ -112,15 +212,25 @@ impl RunReader {
         checkpoint::steps(&self.dir)
     }
 
-    /// The state at a step.
+    /// The state at a step, from the run's own checkpoints or else from those of its zooms.
     ///
     /// # Errors
     /// [`StoreError::NoCheckpoint`] names the nearest steps that have one; [`StoreError::Damaged`] if the list
     /// or a chunk is missing or not as it was written.
     pub fn checkpoint(&self, step: Step) -> Result<Checkpoint, StoreError> {
-        checkpoint::read(&self.dir, &self.chunks, step)
-            .map_err(|e| e.of_run(&self.manifest.run))?
-            .map_or_else(|| Err(self.no_checkpoint(step)), Ok)
+        let read = |dir: &Path| {
+            let found = checkpoint::read(dir, &self.chunks, step);
+            found.map_err(|e| e.of_run(&self.manifest.run))
+        };
+        if let Some(found) = read(&self.dir)? {
+            return Ok(found);
+        }
+        for z in self.zooms()? {
+            if let Some(found) = read(&self.zoom_dir(&z.id))? {
+                return Ok(found);
+            }
+        }
+        Err(self.no_checkpoint(step))
     }
 
     /// One tensor of the state at a step; `None` if the state has none of this name. Only the chunks that hold it
@@ -186,6 +296,7 @@ impl RunReader {
         problems.extend(self.metrics().err());
         problems.extend(self.tensors().err());
         problems.extend(self.events().err());
+        problems.extend(self.zoom_problems(checked));
         match self.checkpoints() {
             Err(e) => problems.push(e),
             Ok(steps) => problems.extend(steps.into_iter().filter_map(|step| {
@@ -194,6 +305,68 @@ impl RunReader {
             })),
         }
         problems
+    }
+
+    fn zoom_problems(&self, checked: &mut BTreeSet<ChunkId>) -> Vec<StoreError> {
+        let run = &self.manifest.run;
+        let listing = match zoom::list(&self.dir, run) {
+            Ok(listing) => listing,
+            Err(e) => return vec![e],
+        };
+        let mut problems: Vec<StoreError> = listing.damaged.into_iter().map(|(_, e)| e).collect();
+        for z in &listing.zooms {
+            let dir = self.zoom_dir(&z.id);
+            problems.extend(zoom::read::<RowBlock>(&dir, run).err());
+            problems.extend(zoom::read::<TensorBlock>(&dir, run).err());
+            match checkpoint::steps(&dir) {
+                Err(e) => problems.push(e),
+                Ok(steps) => problems.extend(steps.into_iter().filter_map(|step| {
+                    let found = checkpoint::check(&dir, &self.chunks, step, checked);
+                    found.err().map(|e| e.of_run(run))
+                })),
+            }
+        }
+        problems
+    }
+
+    /// What was recorded and what zooms have read, as one.
+    fn merged_metrics(&self) -> Result<&Metrics, StoreError> {
+        let recorded = self.metrics()?;
+        let zooms = self.zooms()?;
+        if zooms.is_empty() {
+            return Ok(recorded);
+        }
+        if self.merged_metrics.get().is_none() {
+            let mut merged = recorded.clone();
+            for z in zooms {
+                let dir = self.zoom_dir(&z.id);
+                merged.add(zoom::read::<RowBlock>(&dir, &self.manifest.run)?.into(), &z.id);
+            }
+            let _ = self.merged_metrics.set(merged);
+        }
+        Ok(self.merged_metrics.wait())
+    }
+
+    fn merged_tensors(&self) -> Result<&Tensors, StoreError> {
+        let recorded = self.tensors()?;
+        let zooms = self.zooms()?;
+        if zooms.is_empty() {
+            return Ok(recorded);
+        }
+        if self.merged_tensors.get().is_none() {
+            let mut merged = recorded.clone();
+            for z in zooms {
+                let dir = self.zoom_dir(&z.id);
+                let own: Tensors = zoom::read::<TensorBlock>(&dir, &self.manifest.run)?.into();
+                for (name, readings) in own.readings {
+                    let all = merged.readings.entry(name.clone()).or_default();
+                    let new = add_new(all, readings, |r| r.step);
+                    note(&mut merged.zoomed, &name, new, &z.id);
+                }
+            }
+            let _ = self.merged_tensors.set(merged);
+        }
+        Ok(self.merged_tensors.wait())
     }
 
     fn read<B: Block>(&self) -> Result<Snapshot<B>, StoreError> {
@@ -217,10 +390,46 @@ impl RunReader {
     }
 }
 
+impl Metrics {
+    /// Adds what `zoom` has read where there is nothing yet.
+    fn add(&mut self, own: Self, zoom: &ZoomId) {
+        for (name, series) in own.series {
+            let all = self.series.entry(name.clone());
+            let all = all.or_insert_with(|| Series::new(&name, &series.unit));
+            let new = add_new(&mut all.points, series.points, |p| p.step);
+            note(&mut self.zoomed, &name, new, zoom);
+        }
+        for (step, clocks) in own.clocks {
+            self.clocks.entry(step).or_insert(clocks);
+        }
+    }
+}
+
+fn note(zoomed: &mut Zoomed, name: &str, steps: Vec<Step>, zoom: &ZoomId) {
+    if !steps.is_empty() {
+        let of_name = zoomed.entry(name.to_owned()).or_default();
+        of_name.extend(steps.into_iter().map(|s| (s, zoom.clone())));
+    }
+}
+
+/// Adds the items whose step is not there yet, and returns their steps. Both lists are in step order.
+fn add_new<T>(all: &mut Vec<T>, new: Vec<T>, step: impl Fn(&T) -> Step) -> Vec<Step> {
+    let known: BTreeSet<Step> = all.iter().map(&step).collect();
+    let new: Vec<T> = new.into_iter().filter(|i| !known.contains(&step(i))).collect();
+    let steps = new.iter().map(&step).collect();
+    all.extend(new);
+    all.sort_by_key(|i| step(i));
+    steps
+}
+
 impl From<Snapshot<RowBlock>> for Metrics {
     fn from(snapshot: Snapshot<RowBlock>) -> Self {
-        let mut metrics =
-            Self { series: BTreeMap::new(), clocks: BTreeMap::new(), torn: snapshot.torn };
+        let mut metrics = Self {
+            series: BTreeMap::new(),
+            clocks: BTreeMap::new(),
+            torn: snapshot.torn,
+            zoomed: Zoomed::new(),
+        };
         for block in snapshot.blocks {
             let mut columns: Vec<Vec<Point>> = vec![Vec::new(); block.names().len()];
             let mut last = None;
@@ -264,7 +473,7 @@ impl From<Snapshot<TensorBlock>> for Tensors {
         for readings in readings.values_mut() {
             keep_last(readings, |r| r.step);
         }
-        Self { readings, torn: snapshot.torn }
+        Self { readings, torn: snapshot.torn, zoomed: Zoomed::new() }
     }
 }
 

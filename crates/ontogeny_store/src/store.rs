@@ -144,7 +144,7 @@ impl Store {
         Ok(RunReader::new(&self.path, dir, manifest))
     }
 
-    fn existing(&self, run: &RunId) -> Result<PathBuf, StoreError> {
+    pub(crate) fn existing(&self, run: &RunId) -> Result<PathBuf, StoreError> {
         let dir = self.run_dir(run);
         if dir.is_dir() {
             return Ok(dir);

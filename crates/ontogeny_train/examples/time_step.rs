@@ -1,4 +1,4 @@
-//! Prints the median time of one update of the workhorse models, one thread.
+//! Prints the times of one update, evaluation and hash of the workhorse models, one thread.
 #![expect(clippy::print_stdout, reason = "an example shows what it measures")]
 
 use ontogeny_core::Seeds;
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         optimizer: OptimizerConfig::adamw(1e-3, 1.0),
         horizon: 1000,
         lanes: LanePlan { lanes: 1, chunk_examples: chunk },
-        record: RecordPlan { probe_every: 10, checkpoint_every: 0, probes: vec![] },
+        record: RecordPlan { probe_every: 10, checkpoint_every: 0, probes: vec![], hash_every: 0 },
     };
     let modular = |p, f| TaskConfig::Modular(ModularConfig::addition(p, f));
     let grok = |d, m| ModelConfig::Transformer(TransformerConfig::grokking(d, 4, m));
@@ -46,7 +46,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             t.evaluate(0, t.task().taps())?;
             eval = eval.min(start.elapsed().as_secs_f64());
         }
-        println!("{name}: {:.3} ms an update, {:.3} ms an evaluation", secs[5] * 1e3, eval * 1e3);
+        let fastest = |hash: &dyn Fn() -> String| {
+            let mut best = f64::INFINITY;
+            for _ in 0..200 {
+                let start = Instant::now();
+                std::hint::black_box(hash());
+                best = best.min(start.elapsed().as_secs_f64());
+            }
+            best * 1e3
+        };
+        let (params, state) = (fastest(&|| t.state().params_hash()), fastest(&|| t.state().hash()));
+        println!(
+            "{name}: {:.3} ms an update, {:.3} ms an evaluation, {params:.3} ms a hash of {} parameters, {state:.3} ms a \
+             hash of the state",
+            secs[5] * 1e3,
+            eval * 1e3,
+            t.state().params.len()
+        );
     }
     Ok(())
 }

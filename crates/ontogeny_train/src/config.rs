@@ -81,6 +81,16 @@ pub struct RecordPlan {
     pub checkpoint_every: u64,
     /// Names of the probes.
     pub probes: Vec<String>,
+    /// Steps between two hashes of the whole state (`state.hash`); 0 for one at every tenth reading. The ends of the
+    /// run have one in any case. Left out of a written configuration where it is 0, so that those of earlier
+    /// versions mean what they meant.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hash_every: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl OptimizerConfig {

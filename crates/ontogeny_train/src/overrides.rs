@@ -32,7 +32,7 @@ pub fn apply_set(config: &RunConfig, set: &[(String, Value)]) -> Result<RunConfi
             value: value.to_string(),
             reason,
         };
-        let mut json = serde_json::to_value(&current).map_err(|e| wrong(e.to_string()))?;
+        let mut json = with_every_key(&current).map_err(|e| wrong(e.to_string()))?;
         let slot = find(&mut json, key).ok_or_else(|| unknown(&current, key))?;
         *slot = value.clone();
         current = serde_json::from_value(json).map_err(|e| wrong(e.to_string()))?;
@@ -41,13 +41,22 @@ pub fn apply_set(config: &RunConfig, set: &[(String, Value)]) -> Result<RunConfi
     Ok(current)
 }
 
+/// The configuration as JSON, with the keys that are not written where they have their default.
+fn with_every_key(config: &RunConfig) -> serde_json::Result<Value> {
+    let mut json = serde_json::to_value(config)?;
+    if let Some(record) = json.get_mut("record").and_then(Value::as_object_mut) {
+        record.insert("hash_every".to_owned(), config.record.hash_every.into());
+    }
+    Ok(json)
+}
+
 fn find<'a>(json: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     key.split('.').try_fold(json, |v, part| v.as_object_mut()?.get_mut(part))
 }
 
 fn unknown(config: &RunConfig, key: &str) -> TrainError {
     let mut keys = Vec::new();
-    if let Ok(json) = serde_json::to_value(config) {
+    if let Ok(json) = with_every_key(config) {
         collect(&json, "", &mut keys);
     }
     let last = |k: &str| k.rsplit('.').next().unwrap_or(k).to_owned();
@@ -101,5 +110,18 @@ mod tests {
         check("optimizer.lr=-1", "optimizer.lr: value -1 lies outside [0, 10]");
         check("optimizer.beta2=1.5", "optimizer.beta2 is 1.5, but must lie in [0, 0.999999]");
         check("optimizer.lr", "expected key=value, found optimizer.lr");
+    }
+
+    #[test]
+    fn the_cadence_of_hashes_can_be_set_and_is_not_written_at_its_default() {
+        let written = |c: &RunConfig| serde_json::to_value(c).unwrap()["record"].clone();
+        assert_eq!(written(&tiny()).get("hash_every"), None);
+        let set = parse_set("record.hash_every=7").unwrap();
+        let often = apply_set(&tiny(), &[set]).unwrap();
+        assert_eq!(written(&often)["hash_every"], 7);
+        let again: RunConfig =
+            serde_json::from_value(serde_json::to_value(&often).unwrap()).unwrap();
+        assert_eq!(again, often);
+        check("record.hash_evry=7", "did you mean record.hash_every?");
     }
 }

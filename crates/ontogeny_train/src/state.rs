@@ -135,10 +135,12 @@ impl TrainState {
 fn hash_values(h: &mut blake3::Hasher, values: &[f32]) {
     const BLOCK: usize = 1 << 14;
     h.update(&(values.len() as u64).to_le_bytes());
-    let mut bytes = Vec::with_capacity(4 * BLOCK);
+    let mut bytes = vec![0_u8; 4 * BLOCK.min(values.len())];
     for block in values.chunks(BLOCK) {
-        bytes.clear();
-        bytes.extend(block.iter().flat_map(|v| v.to_bits().to_le_bytes()));
-        h.update(&bytes);
+        let bytes = &mut bytes[..4 * block.len()];
+        for (place, v) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(block) {
+            *place = v.to_bits().to_le_bytes();
+        }
+        h.update(bytes);
     }
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 ///
 /// `csv` and `parquet` write a tidy folder, `runs` and `points`; `tfevents` a folder per run that TensorBoard reads.
 /// What is written can be imported again and is the same to the last bit. Vector readings are left out: they
-/// are no scalars (`ontogeny series --csv` has them).
+/// are no scalars (`ontogeny series --csv` has them). Readings of zooms are written among the recorded ones.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -38,6 +38,10 @@ pub(crate) struct Args {
     /// csv, parquet or tfevents
     #[arg(long, value_name = "NAME", value_parser = FORMATS, default_value = "csv")]
     format: String,
+
+    /// Leave out the readings of zooms
+    #[arg(long)]
+    recorded: bool,
 }
 
 pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -46,10 +50,14 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let mut exporter = exporter(&args.format, &args.to)?;
     let (mut n_readings, mut n_vectors) = (0, 0);
     for reader in &readers {
-        let series: Vec<&Series> = reader.all_series()?.values().collect();
+        let all = if args.recorded { reader.recorded()? } else { reader.all_series()? };
+        let series: Vec<&Series> = all.values().collect();
         n_readings += series.iter().map(|s| s.points.len()).sum::<usize>();
-        n_vectors += reader.tensor_names()?.len();
-        let clocks = reader.clocks()?;
+        let vectors =
+            if args.recorded { reader.recorded_tensor_names()? } else { reader.tensor_names()? };
+        n_vectors += vectors.len();
+        // At the readings of zooms nobody looked at a clock.
+        let clocks = reader.recorded_clocks()?;
         let has_clock = clocks.values().any(|c| c.wall_secs != 0.0);
         let wall: Vec<(Step, f64)> =
             clocks.iter().filter(|_| has_clock).map(|(s, c)| (*s, c.wall_secs)).collect();

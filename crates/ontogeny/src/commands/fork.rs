@@ -245,7 +245,8 @@ fn show_plan(
         .filter(|(_, old, new)| old.as_ref() != Some(new))
         .collect();
     let exists = !matches!(store.run(&plan.id), Err(StoreError::UnknownRun { .. }));
-    let known = reader.checkpoints()?.into_iter().chain([origin(reader.manifest())]);
+    let kept = reader.checkpoints()?.into_iter().chain(reader.zoomed_checkpoints()?);
+    let known = kept.chain([origin(reader.manifest())]);
     let nearest = known.filter(|&s| s <= fork.step).max().unwrap_or_default();
     let replayed = fork.step.0 - nearest.0;
     if face.json {

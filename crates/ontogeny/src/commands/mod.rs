@@ -9,6 +9,7 @@ mod fork;
 mod import;
 mod interventions;
 mod ledger;
+mod lineage;
 mod probes;
 mod report;
 mod run;
@@ -17,6 +18,7 @@ mod scaling;
 mod scorecard;
 mod series;
 mod studies;
+mod zoom;
 
 use crate::args::Cli;
 use crate::face::Face;
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Checkpoints(checkpoints::Args),
     Forecast(forecast::Args),
     Fork(fork::Args),
+    Zoom(zoom::Args),
+    Lineage(lineage::Args),
     Compare(compare::Args),
     Ledger(ledger::Args),
     Scaling(scaling::Args),
@@ -60,6 +64,8 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Checkpoints(args) => checkpoints::run(args, &face, out),
         Command::Forecast(args) => forecast::run(args, &face, out),
         Command::Fork(args) => fork::run(args, &face, out),
+        Command::Zoom(args) => zoom::run(args, &face, out),
+        Command::Lineage(args) => lineage::run(args, &face, out),
         Command::Compare(args) => compare::run(args, &face, out),
         Command::Ledger(args) => ledger::run(args, &face, out),
         Command::Scaling(args) => scaling::run(args, &face, out),

@@ -6,8 +6,8 @@ use crate::names;
 use crate::text::{Table, count, number};
 use anyhow::Context;
 use clap::builder::RangedU64ValueParser;
-use ontogeny_core::{RunId, Series, Step};
-use ontogeny_store::{RunReader, TensorReading};
+use ontogeny_core::{RunId, Series, Step, ZoomId};
+use ontogeny_store::{RunReader, StoreError, TensorReading};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -17,6 +17,7 @@ use std::path::PathBuf;
 ///
 /// Without names: what there is. Vector readings (spectra, per-skill losses) are series too; in CSV their
 /// elements are `name[0]`, `name[1]`, ... The CSV is tidy (`run_id,step,metric,value`) and can be imported.
+/// Readings of zooms stand among the recorded ones; the text and the JSON say which they are.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     /// Only steps that are multiples of N
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u64>::new().range(1..))]
     every: Option<u64>,
+
+    /// Leave out the readings of zooms
+    #[arg(long)]
+    recorded: bool,
 }
 
 pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -60,7 +65,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let reader = store.run(&id)?;
     let exports = args.csv || args.out.is_some();
     if args.names.is_empty() && !exports && !face.json {
-        return list(&reader, out);
+        return list(&reader, args.recorded, out);
     }
     let chosen = Chosen::read(&reader, args)?;
     let Some(path) = &args.out else {
@@ -89,21 +94,43 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     Ok(())
 }
 
-fn list(reader: &RunReader, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut table = Table::new(["series", "unit", "shape", "points", "steps", "last value"]);
-    for s in reader.all_series()?.values() {
+fn list(reader: &RunReader, recorded: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    // Without zooms there is nothing to tell apart.
+    let is_plain = recorded || reader.zooms()?.is_empty();
+    let headings = ["series", "unit", "shape", "points", "steps", "last value", "of zooms"];
+    let mut table = Table::new(headings.into_iter().take(if is_plain { 6 } else { 7 }));
+    let mut row = |cells: [&str; 6], name: &str| -> anyhow::Result<()> {
+        let n = if is_plain { 0 } else { reader.zoomed(name)?.len() };
+        let last = (!is_plain).then(|| if n > 0 { n.to_string() } else { String::new() });
+        table.row(cells.map(str::to_owned).into_iter().chain(last));
+        Ok(())
+    };
+    let all = if recorded { reader.recorded()? } else { reader.all_series()? };
+    for s in all.values() {
         let last = s.last().map(|p| number(p.value)).unwrap_or_default();
         let steps = span(s.points.iter().map(|p| p.step));
-        table.row([&s.name, &s.unit, "", &s.points.len().to_string(), &steps, &last]);
+        row([&s.name, &s.unit, "", &s.points.len().to_string(), &steps, &last], &s.name)?;
     }
-    for name in reader.tensor_names()? {
-        let readings = reader.tensor(&name)?;
+    for name in vector_names(reader, recorded)? {
+        let readings = vectors(reader, &name, recorded)?;
         let Some(last) = readings.last() else { continue };
         let steps = span(readings.iter().map(|r| r.step));
         let (shape, n) = (format!("{:?}", last.shape), readings.len().to_string());
-        table.row([name.as_str(), &last.unit, &shape, &n, &steps, ""]);
+        row([name.as_str(), &last.unit, &shape, &n, &steps, ""], &name)?;
     }
     Ok(table.write(out, "")?)
+}
+
+fn vector_names(reader: &RunReader, recorded: bool) -> Result<Vec<String>, StoreError> {
+    if recorded { reader.recorded_tensor_names() } else { reader.tensor_names() }
+}
+
+fn vectors<'a>(
+    reader: &'a RunReader,
+    name: &str,
+    recorded: bool,
+) -> Result<&'a [TensorReading], StoreError> {
+    if recorded { reader.recorded_tensor(name) } else { reader.tensor(name) }
 }
 
 fn span(mut steps: impl DoubleEndedIterator<Item = Step>) -> String {
@@ -116,11 +143,14 @@ fn span(mut steps: impl DoubleEndedIterator<Item = Step>) -> String {
 struct Chosen<'a> {
     series: Vec<Series>,
     tensors: Vec<(String, Vec<&'a TensorReading>)>,
+    /// Which of the readings are those of zooms, by series and step.
+    zoomed: BTreeMap<String, BTreeMap<Step, ZoomId>>,
 }
 
 impl<'a> Chosen<'a> {
     fn read(reader: &'a RunReader, args: &Args) -> anyhow::Result<Self> {
-        let (all, tensor_names) = (reader.all_series()?, reader.tensor_names()?);
+        let all = if args.recorded { reader.recorded()? } else { reader.all_series()? };
+        let tensor_names = vector_names(reader, args.recorded)?;
         let names: Vec<&String> = if args.names.is_empty() {
             all.keys().chain(&tensor_names).collect()
         } else {
@@ -131,13 +161,19 @@ impl<'a> Chosen<'a> {
                 && args.to.is_none_or(|to| s.0 <= to)
                 && args.every.is_none_or(|n| s.0.is_multiple_of(n))
         };
-        let mut chosen = Self { series: Vec::new(), tensors: Vec::new() };
+        let mut chosen = Self { series: Vec::new(), tensors: Vec::new(), zoomed: BTreeMap::new() };
         for name in names {
+            if !args.recorded {
+                let mut zoomed = reader.zoomed(name)?;
+                zoomed.retain(|&step, _| keeps(step));
+                chosen.zoomed.insert(name.clone(), zoomed);
+            }
             if let Some(s) = all.get(name) {
                 let points = s.points.iter().filter(|p| keeps(p.step)).copied().collect();
                 chosen.series.push(Series { points, ..s.clone() });
             } else if tensor_names.contains(name) {
-                let readings = reader.tensor(name)?.iter().filter(|r| keeps(r.step)).collect();
+                let readings = vectors(reader, name, args.recorded)?.iter();
+                let readings = readings.filter(|r| keeps(r.step)).collect();
                 chosen.tensors.push((name.clone(), readings));
             } else {
                 let there_is = all.keys().chain(&tensor_names).map(String::as_str);
@@ -155,16 +191,25 @@ impl<'a> Chosen<'a> {
             + vectors.map(|r| r.values.len()).sum::<usize>()
     }
 
+    /// Says which readings are those of zooms, where there are any.
     fn to_json(&self, run: &RunId) -> Value {
+        let with_zooms = |mut json: Value, name: &str| {
+            if let Some(zoomed) = self.zoomed.get(name).filter(|z| !z.is_empty()) {
+                let pairs: Vec<Value> = zoomed.iter().map(|(s, z)| json!([s, z])).collect();
+                json["zoomed"] = pairs.into();
+            }
+            json
+        };
         let series = |s: &Series| {
             let points = s.points.iter().map(|p| json!([p.step, p.value]));
-            json!({ "name": s.name, "unit": s.unit, "points": points.collect::<Vec<_>>() })
+            let points = points.collect::<Vec<_>>();
+            with_zooms(json!({ "name": s.name, "unit": s.unit, "points": points }), &s.name)
         };
         let tensor = |(name, readings): &(String, Vec<&TensorReading>)| {
             let point = |r: &&TensorReading| json!({ "step": r.step, "shape": r.shape, "values": r.values.to_f64() });
             let unit = readings.first().map_or("", |r| &r.unit);
             let points: Vec<Value> = readings.iter().map(point).collect();
-            json!({ "name": name, "unit": unit, "points": points })
+            with_zooms(json!({ "name": name, "unit": unit, "points": points }), name)
         };
         json!({
             "run": run,
@@ -201,11 +246,20 @@ impl<'a> Chosen<'a> {
                 row[i] = Some(p.value);
             }
         }
-        let mut table =
-            Table::new(std::iter::once("step").chain(self.series.iter().map(|s| s.name.as_str())));
+        let of = |step: &Step| -> String {
+            let zooms = self.series.iter().filter_map(|s| self.zoomed.get(&s.name)?.get(step));
+            let mut names: Vec<&str> = zooms.map(ZoomId::as_str).collect();
+            names.dedup();
+            names.join(" ")
+        };
+        let is_zoomed =
+            self.series.iter().any(|s| self.zoomed.get(&s.name).is_some_and(|z| !z.is_empty()));
+        let names = std::iter::once("step").chain(self.series.iter().map(|s| s.name.as_str()));
+        let mut table = Table::new(names.chain(is_zoomed.then_some("from zoom")));
         for (step, values) in rows {
             let cells = values.into_iter().map(|v| v.map(number).unwrap_or_default());
-            table.row(std::iter::once(step.to_string()).chain(cells));
+            let zoom = is_zoomed.then(|| of(&step));
+            table.row(std::iter::once(step.to_string()).chain(cells).chain(zoom));
         }
         if !self.series.is_empty() {
             table.write(out, "")?;
@@ -214,7 +268,9 @@ impl<'a> Chosen<'a> {
             writeln!(out, "{name}")?;
             for r in readings {
                 let values: Vec<String> = r.values.to_f64().into_iter().map(number).collect();
-                writeln!(out, "  {:>8}  {}", r.step.0, values.join(" "))?;
+                let zoom = self.zoomed.get(name).and_then(|z| z.get(&r.step));
+                let zoom = zoom.map(|z| format!("  (zoom {z})")).unwrap_or_default();
+                writeln!(out, "  {:>8}  {}{zoom}", r.step.0, values.join(" "))?;
             }
         }
         Ok(())

@@ -8,13 +8,16 @@ mod tally;
 use bars::Bars;
 pub(crate) use interrupt::Interrupt;
 use lines::Lines;
-use ontogeny_core::RunId;
+use ontogeny_core::{RunId, Step};
 use ontogeny_lab::{Progress, Watch};
 use ontogeny_store::Store;
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tally::{Now, Tally};
+
+/// Seconds between two looks at a replay, which reports every update.
+const REPLAY_PAUSE_SECS: f64 = 0.03;
 
 /// Where progress is shown.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(crate) struct Follower<'a> {
 struct State {
     tally: Tally,
     screen: Screen,
+    /// Where the replay that is going on ends, and when it was last shown.
+    replay: (u64, f64),
 }
 
 impl<'a> Follower<'a> {
@@ -52,7 +57,7 @@ impl<'a> Follower<'a> {
         } else {
             (Screen::Lines(Lines::default()), Interrupt::listen(lines::print)?)
         };
-        let state = Mutex::new(State { tally: Tally::default(), screen });
+        let state = Mutex::new(State { tally: Tally::default(), screen, replay: (0, 0.0) });
         Ok(Self { store, interrupt, began: Instant::now(), state })
     }
 
@@ -84,7 +89,7 @@ impl<'a> Follower<'a> {
 impl Watch for Follower<'_> {
     fn stage(&self, name: &str, n_runs: usize, n_updates: u64) {
         let secs = self.secs();
-        let State { tally, screen } = &mut *self.state();
+        let State { tally, screen, .. } = &mut *self.state();
         tally.stage(name, n_runs, n_updates, secs);
         match screen {
             Screen::Bars(bars) => bars.stage(tally),
@@ -95,7 +100,7 @@ impl Watch for Follower<'_> {
 
     fn run_started(&self, at: &Progress<'_>) {
         let origin = self.origin(at.run);
-        let State { tally, screen } = &mut *self.state();
+        let State { tally, screen, .. } = &mut *self.state();
         tally.started(&Now::from(at), origin);
         if let Screen::Bars(bars) = screen {
             bars.run(tally, &Now::from(at));
@@ -105,7 +110,7 @@ impl Watch for Follower<'_> {
     fn run_progress(&self, at: &Progress<'_>) {
         let secs = self.secs();
         let now = Now::from(at);
-        let State { tally, screen } = &mut *self.state();
+        let State { tally, screen, .. } = &mut *self.state();
         tally.progress(&now, secs);
         match screen {
             Screen::Bars(bars) => bars.run(tally, &now),
@@ -116,13 +121,51 @@ impl Watch for Follower<'_> {
 
     fn run_finished(&self, run: &RunId, skipped: u64) {
         let secs = self.secs();
-        let State { tally, screen } = &mut *self.state();
+        let State { tally, screen, .. } = &mut *self.state();
         tally.finished(run.as_str(), skipped);
         match screen {
             Screen::Bars(bars) => bars.finished(tally, run.as_str()),
             Screen::Lines(lines) => lines.finished(tally, secs),
             Screen::Nowhere => {}
         }
+    }
+
+    fn replay_started(&self, run: &RunId, from: Step, to: Step) {
+        let secs = self.secs();
+        let name = format!("replay {run}");
+        let now = Now::replay(run.as_str(), from.0, to.0);
+        let State { tally, screen, replay } = &mut *self.state();
+        *replay = (to.0, secs);
+        tally.stage(&name, 1, to.0.saturating_sub(from.0), secs);
+        tally.started(&now, from.0);
+        match screen {
+            Screen::Bars(bars) => {
+                bars.stage(tally);
+                bars.run(tally, &now);
+            }
+            Screen::Lines(lines) => lines.stage(tally, secs),
+            Screen::Nowhere => {}
+        }
+    }
+
+    fn replay_progress(&self, run: &RunId, at: Step) {
+        let secs = self.secs();
+        let State { tally, screen, replay } = &mut *self.state();
+        if secs - replay.1 < REPLAY_PAUSE_SECS {
+            return;
+        }
+        replay.1 = secs;
+        let now = Now::replay(run.as_str(), at.0, replay.0);
+        tally.progress(&now, secs);
+        match screen {
+            Screen::Bars(bars) => bars.run(tally, &now),
+            Screen::Lines(lines) => lines.run(tally, &now, secs),
+            Screen::Nowhere => {}
+        }
+    }
+
+    fn replay_finished(&self, run: &RunId) {
+        self.run_finished(run, 0);
     }
 
     fn note(&self, text: &str) {

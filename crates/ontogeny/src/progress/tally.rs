@@ -32,6 +32,12 @@ impl From<&Progress<'_>> for Now {
 }
 
 impl Now {
+    /// A replay at a step, on its way to another.
+    pub(super) fn replay(run: &str, step: u64, to: u64) -> Self {
+        let run = run.to_owned();
+        Self { run, step, horizon: to, loss: f64::NAN, last_event: None }
+    }
+
     /// Loss and last event, what there is of them.
     pub(super) fn state(&self) -> String {
         let loss = self.loss.is_finite().then(|| format!("loss {}", number(self.loss)));

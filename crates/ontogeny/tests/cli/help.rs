@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 27] = [
     "run",
     "studies",
     "probes",
@@ -14,6 +14,10 @@ const COMMANDS: [&str; 23] = [
     "import",
     "export",
     "fork",
+    "zoom",
+    "zoom ls",
+    "zoom rm",
+    "lineage",
     "compare",
     "ledger",
     "ledger ls",

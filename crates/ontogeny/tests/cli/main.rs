@@ -15,3 +15,4 @@ mod reading;
 mod scaling;
 mod stores;
 mod support;
+mod zooming;

@@ -140,6 +140,7 @@ pub(crate) fn plan(seed: u64) -> RunPlan {
                 probe_every: 10,
                 checkpoint_every: 20,
                 probes: vec!["set_loss".into(), "skill_losses".into()],
+                hash_every: 0,
             },
         },
         seeds: Seeds::all(seed),

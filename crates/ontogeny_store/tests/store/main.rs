@@ -10,3 +10,4 @@ mod model;
 mod round_trip;
 mod staging;
 mod support;
+mod zooms;

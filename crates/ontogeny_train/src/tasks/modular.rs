@@ -234,7 +234,12 @@ pub(crate) mod tests {
             optimizer: OptimizerConfig::adamw(1e-3, 1.0),
             horizon: 50,
             lanes: LanePlan { lanes: 2, chunk_examples: 10 },
-            record: RecordPlan { probe_every: 10, checkpoint_every: 0, probes: vec![] },
+            record: RecordPlan {
+                probe_every: 10,
+                checkpoint_every: 0,
+                probes: vec![],
+                hash_every: 0,
+            },
         }
     }
 

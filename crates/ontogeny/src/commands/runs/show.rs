@@ -4,7 +4,7 @@ use crate::describe;
 use crate::face::{Face, write_json};
 use crate::names;
 use crate::text::{Table, flatten, moment, number, value};
-use ontogeny_core::{Event, RunManifest, Series, Step};
+use ontogeny_core::{Event, RunManifest, Series, Step, ZoomManifest};
 use ontogeny_store::RunReader;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -20,7 +20,11 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let store = face.store()?;
     let id = names::run_id(&args.run)?;
     let reader = store.run(&id)?;
-    let shown = Shown::read(&reader)?;
+    let zooms = store.zooms(&id)?;
+    for (name, error) in &zooms.damaged {
+        describe::skipped_zoom(&id, name, error, face.json);
+    }
+    let shown = Shown::read(&reader, zooms.zooms)?;
     let is_child = |m: &&RunManifest| m.fork.as_ref().is_some_and(|f| f.parent == id);
     let all = describe::readable_runs(&store, face.json)?;
     let forks: Vec<&RunManifest> = all.iter().filter(is_child).collect();
@@ -40,14 +44,15 @@ struct Shown<'a> {
     /// Name, unit, shape of the last reading, number of readings.
     tensors: Vec<(String, String, Vec<usize>, usize)>,
     checkpoints: Vec<Step>,
+    zooms: Vec<ZoomManifest>,
     unfinished: Vec<String>,
 }
 
 impl<'a> Shown<'a> {
-    fn read(reader: &'a RunReader) -> anyhow::Result<Self> {
+    fn read(reader: &'a RunReader, zooms: Vec<ZoomManifest>) -> anyhow::Result<Self> {
         let mut tensors = Vec::new();
-        for name in reader.tensor_names()? {
-            let readings = reader.tensor(&name)?;
+        for name in reader.recorded_tensor_names()? {
+            let readings = reader.recorded_tensor(&name)?;
             if let Some(last) = readings.last() {
                 tensors.push((name, last.unit.clone(), last.shape.clone(), readings.len()));
             }
@@ -55,7 +60,8 @@ impl<'a> Shown<'a> {
         Ok(Self {
             manifest: reader.manifest(),
             events: reader.events()?,
-            series: reader.all_series()?.values().collect(),
+            series: reader.recorded()?.values().collect(),
+            zooms,
             tensors,
             checkpoints: reader.checkpoints()?,
             unfinished: reader.torn_tails()?.iter().map(ToString::to_string).collect(),
@@ -77,6 +83,7 @@ impl<'a> Shown<'a> {
             "series": self.series.iter().map(series).collect::<Vec<_>>(),
             "tensors": self.tensors.iter().map(tensor).collect::<Vec<_>>(),
             "checkpoints": self.checkpoints,
+            "zooms": self.zooms,
             "forks": forks.iter().map(|m| json!({ "run": m.run, "fork": m.fork })).collect::<Vec<_>>(),
             "unfinished": self.unfinished,
         })
@@ -108,6 +115,10 @@ impl<'a> Shown<'a> {
         self.write_series(out)?;
         let steps: Vec<String> = self.checkpoints.iter().map(ToString::to_string).collect();
         writeln!(out, "\ncheckpoints at steps {}", steps.join(" "))?;
+        if !self.zooms.is_empty() {
+            let names: Vec<&str> = self.zooms.iter().map(|z| z.id.as_str()).collect();
+            writeln!(out, "\nzooms {} (their readings are not counted above)", names.join(" "))?;
+        }
         if !forks.is_empty() {
             writeln!(out, "\nforks")?;
         }

@@ -170,6 +170,7 @@ impl Sizes {
                 probe_every: self.probe_every,
                 checkpoint_every: self.horizon / 4,
                 probes: probes.map(str::to_owned).to_vec(),
+                hash_every: 0,
             },
         }
     }

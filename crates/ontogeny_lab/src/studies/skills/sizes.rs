@@ -162,6 +162,7 @@ impl Sizes {
                 probe_every: self.probe_every,
                 checkpoint_every: self.horizon / 4,
                 probes: vec!["skill_losses".into()],
+                hash_every: 0,
             },
         }
     }
