@@ -8,7 +8,7 @@ mod table;
 
 use ontogeny_analysis::scaling::{
     Average, BootstrapOptions, Chinchilla, FRONTIER, FitOptions, FloorNd, KaplanNd, Law,
-    Overtraining, Point, Scale, ValidateOptions, Valley, Weighing, average, predict,
+    Overtraining, Point, Scale, Valley, Weighing, average, predict,
 };
 
 const FORMS: [&dyn Law; 6] = [&Chinchilla, &Overtraining, &FloorNd, &Valley, &KaplanNd, &FRONTIER];
@@ -22,20 +22,13 @@ struct Scores {
 }
 
 fn loss_of(average: &Average, name: &str, at: &Scale) -> f64 {
-    let member = average.members.iter().find(|m| m.fit.law.spec().name == name);
+    let member = average.members.iter().find(|m| m.name() == name);
     member.map_or(f64::NAN, |m| m.fit.loss(at).unwrap_or(f64::NAN))
 }
 
-fn score(
-    name: &str,
-    visible: &[Point],
-    held_out: &[Point],
-    gap: f64,
-    factor: f64,
-) -> Option<Scores> {
-    let validate = ValidateOptions { gap: gap.sqrt(), budget_factor: factor, n_held_out: 3 };
+fn score(name: &str, visible: &[Point], held_out: &[Point], factor: f64) -> Option<Scores> {
     let options = FitOptions::default();
-    let forms = average(&FORMS, visible, Weighing::HeldOut, &options, &validate).ok()?;
+    let forms = average(&FORMS, visible, Weighing::HeldOut, &options, factor).ok()?;
     let boots =
         forms.bootstrap(&BootstrapOptions { n_resamples: 1000, ..BootstrapOptions::default() });
     let mut s =
@@ -63,8 +56,8 @@ fn score(
     );
     for m in &forms.members {
         println!(
-            "    {:13} weight {:.3} held-out error inside {:.4}",
-            m.fit.law.spec().name,
+            "    {:24} weight {:.3} held-out error inside {:.4}",
+            m.name(),
             m.weight,
             m.held_out_error.unwrap_or(f64::NAN)
         );
@@ -79,7 +72,7 @@ fn by_budget(name: &str, points: &[Point], from: f64, gap: f64, factor: f64) {
     let held_out: Vec<Point> = points.iter().filter(|p| p.at.flops >= from).copied().collect();
     let visible: Vec<Point> =
         points.iter().filter(|p| p.at.flops * gap <= least * 1.001).copied().collect();
-    if score(name, &visible, &held_out, gap, factor).is_none() {
+    if score(name, &visible, &held_out, factor).is_none() {
         println!("{name}: cannot be fitted");
     }
 }
@@ -140,6 +133,6 @@ fn gadre(folder: &std::path::Path) {
         let (visible, held_out) = points.split_at(n);
         let reach = held_out.last().map_or(1.0, |p| p.at.flops)
             / visible.last().map_or(1.0, |p| p.at.flops);
-        score(&format!("gadre {dataset}, up to x{reach:.0}"), visible, held_out, 1.0, 3.0);
+        score(&format!("gadre {dataset}, up to x{reach:.0}"), visible, held_out, 3.0);
     }
 }

@@ -359,6 +359,7 @@ impl<'a> Running<'a> {
                     if !due {
                         self.checkpoint()?;
                     }
+                    self.writer.sync()?;
                     return Err(LabError::Stopped);
                 }
             }
@@ -512,20 +513,18 @@ impl<'a> Running<'a> {
 
     fn checkpoint(&mut self) -> Result<(), LabError> {
         fork::save(&mut self.writer, &self.trainer, &self.probes.state())?;
-        self.publish(RunStatus::Open)
+        Ok(self.writer.set_manifest_later(&self.manifest(RunStatus::Open))?)
     }
 
-    fn publish(&mut self, status: RunStatus) -> Result<(), LabError> {
+    fn manifest(&self, status: RunStatus) -> RunManifest {
         let state: &TrainState = self.trainer.state();
-        let manifest = RunManifest {
+        RunManifest {
             step: state.step,
             clocks: state.clocks,
             status,
             unread: self.unread.clone(),
             ..self.writer.manifest().clone()
-        };
-        self.writer.sync()?;
-        Ok(self.writer.set_manifest(&manifest)?)
+        }
     }
 
     fn close(&mut self, reason: StopReason) -> Result<(), LabError> {
@@ -541,8 +540,9 @@ impl<'a> Running<'a> {
         self.events.sort_by_key(order);
         fork::save(&mut self.writer, &self.trainer, &self.probes.state())?;
         self.writer.write_events(&self.events)?;
+        self.writer.sync()?;
         self.writer.seal()?;
-        self.publish(RunStatus::Done { reason })
+        Ok(self.writer.set_manifest(&self.manifest(RunStatus::Done { reason }))?)
     }
 
     fn finish(self) -> RunRecord {

@@ -5,32 +5,28 @@ use crate::watch::Unwatched;
 use crate::{Conductor, LabError};
 use ontogeny_core::{RunId, Step};
 use ontogeny_engine::Layout;
-use ontogeny_store::{Dtype, OwnedTensor, RunReader, RunWriter, Store, TensorView, ZoomWriter};
+use ontogeny_store::{OwnedTensor, RunReader, RunWriter, Store, TensorView, ZoomWriter};
 use ontogeny_train::{RunConfig, TrainState, Trainer};
 use std::collections::BTreeMap;
 
 /// What probes remember, by name.
 pub(crate) type ProbeState = BTreeMap<String, Vec<f64>>;
 
-/// Writes the exact state of `trainer` as a checkpoint.
+/// Hands the exact state of `trainer` to the store as a checkpoint, which is written while training goes on.
+/// `RunWriter::sync` waits for it.
 pub(crate) fn save(
     writer: &mut RunWriter,
     trainer: &Trainer,
     probes: &ProbeState,
 ) -> Result<(), LabError> {
     let state = trainer.state();
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut tensors = Vec::new();
     state.for_each_tensor(trainer.layout(), |t| {
-        let bytes = t.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        tensors.push((t.name.to_owned(), t.shape.to_vec(), bytes));
+        tensors.push(OwnedTensor::from_f32(t.name, t.shape, t.values));
     });
-    let views: Vec<TensorView<'_>> = (tensors.iter())
-        .map(|(name, shape, bytes)| TensorView { name, dtype: Dtype::F32, shape, bytes })
-        .collect();
     let extra =
         serde_json::json!({ "train": state.extra(), "probes": probes, "hash": state.hash() });
-    writer.checkpoint(state.step, &views, extra)?;
-    Ok(())
+    Ok(writer.checkpoint_later(state.step, tensors, extra)?)
 }
 
 /// Writes the exact state of `trainer` as a checkpoint of a zoom. What probes remember is left out: no run goes on

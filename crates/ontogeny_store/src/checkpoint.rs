@@ -4,7 +4,10 @@
 //! [`OWN_BYTES`] has chunks of its own, so that runs and forks share what they have in common; smaller ones are
 //! packed together, in order, so that a small model is a few files and not hundreds.
 
-use crate::chunks::{CHUNK_BYTES, ChunkId, Chunks};
+use crate::chain::CACHE_BYTES;
+use crate::chunks::{Before, CHUNK_BYTES, ChunkId, Chunks};
+use crate::codec::Number;
+use crate::codec::delta::Part;
 use crate::tensors::n_values;
 use crate::{Damage, StoreError, disk};
 use ontogeny_core::Step;
@@ -77,7 +80,10 @@ pub struct OwnedTensor {
 impl OwnedTensor {
     /// A tensor of single-precision numbers.
     pub fn from_f32(name: impl Into<String>, shape: &[usize], values: &[f32]) -> Self {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        // In one piece: a training waits for this copy.
+        let mut bytes = vec![0; 4 * values.len()];
+        let places = bytes.as_chunks_mut::<4>().0.iter_mut();
+        places.zip(values).for_each(|(place, v)| *place = v.to_le_bytes());
         Self { name: name.into(), dtype: Dtype::F32, shape: shape.to_vec(), bytes }
     }
 
@@ -234,15 +240,21 @@ fn stretches<'a>(tensors: &[TensorView<'a>]) -> Vec<Vec<(usize, &'a [u8])>> {
     own
 }
 
-/// Writes a checkpoint durably. `previous` are the chunks of the checkpoint before; it becomes those of this one.
-pub(crate) fn write(
-    run_dir: &Path,
+/// A checkpoint whose chunks are put, and whose list is not written yet.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    index: Index,
+    pub(crate) info: CheckpointInfo,
+}
+
+/// Puts the chunks of a checkpoint. `previous` are those of the checkpoint before; it becomes those of this one.
+pub(crate) fn store(
     chunks: &mut Chunks,
     previous: &mut Vec<ChunkId>,
     step: Step,
     tensors: &[TensorView<'_>],
     extra: serde_json::Value,
-) -> Result<CheckpointInfo, StoreError> {
+) -> Result<Stored, StoreError> {
     let mut entries: Vec<Entry> = tensors
         .iter()
         .map(|t| {
@@ -267,13 +279,18 @@ pub(crate) fn write(
         n_new_chunks: 0,
     };
     let mut ids = Vec::new();
-    let mut joined = Vec::new();
+    // Three checkpoints before this one are looked at, or as many as can be remembered.
+    let remembered = CACHE_BYTES as u64 / info.raw_bytes.max(1);
+    let max_ancestors = remembered.saturating_sub(1).clamp(1, 3) as usize;
     for stretch in stretches(tensors) {
-        joined.clear();
-        for (_, bytes) in &stretch {
+        let mut joined = Vec::with_capacity(stretch.iter().map(|(_, b)| b.len()).sum());
+        let mut parts = Vec::with_capacity(stretch.len());
+        for (i, bytes) in &stretch {
             joined.extend_from_slice(bytes);
+            parts.push(Part { n_bytes: bytes.len(), number: Number::of(tensors[*i].dtype) });
         }
-        let (chunk, n_stored) = chunks.put(&joined, previous.get(info.n_chunks))?;
+        let before = previous.get(info.n_chunks).map(|chunk| Before { chunk, max_ancestors });
+        let (chunk, n_stored) = chunks.put(joined, &parts, before)?;
         info.n_chunks += 1;
         info.n_new_chunks += usize::from(n_stored > 0);
         info.stored_bytes += n_stored;
@@ -285,7 +302,6 @@ pub(crate) fn write(
         }
         ids.push(chunk);
     }
-    chunks.sync()?;
     let mut index = Index {
         format_version: FORMAT_VERSION,
         step,
@@ -295,10 +311,25 @@ pub(crate) fn write(
         hash: String::new(),
     };
     index.hash = index.content_hash();
-    disk::create_dir(&run_dir.join("checkpoints"))?;
-    disk::replace_json(&index_path(run_dir, step), &index)?;
     *previous = ids;
-    Ok(info)
+    Ok(Stored { index, info })
+}
+
+/// Writes the lists of checkpoints durably, in their order. Their chunks are durable.
+pub(crate) fn show(run_dir: &Path, stored: &[Stored]) -> Result<(), StoreError> {
+    if stored.is_empty() {
+        return Ok(());
+    }
+    let dir = run_dir.join("checkpoints");
+    disk::create_dir(&dir)?;
+    for s in stored {
+        let path = index_path(run_dir, s.index.step);
+        let mut bytes = serde_json::to_vec(&s.index)
+            .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
+        bytes.push(b'\n');
+        disk::place(&path, &bytes)?;
+    }
+    disk::sync_dir(&dir)
 }
 
 /// Steps that have a checkpoint, in order.
@@ -348,40 +379,63 @@ pub(crate) fn read(
 ) -> Result<Option<Checkpoint>, StoreError> {
     let Some(index) = read_index(run_dir, step)? else { return Ok(None) };
     let path = index_path(run_dir, step);
-    // Packed tensors lie in one chunk one after the other: the last chunk is kept.
-    let mut last: Option<(ChunkId, Vec<u8>)> = None;
-    let mut tensors = Vec::new();
-    for entry in index.tensors {
-        let mut bytes = Vec::new();
-        for piece in &entry.pieces {
-            let raw = match last.take() {
-                Some((id, raw)) if id == piece.chunk => raw,
-                _ => chunks.get(&piece.chunk)?,
-            };
-            let part = usize::try_from(piece.offset)
-                .ok()
-                .and_then(|from| {
-                    Some(from..from.checked_add(usize::try_from(piece.n_bytes).ok()?)?)
-                })
-                .and_then(|range| raw.get(range));
-            let found = raw.len() as u64;
-            bytes.extend_from_slice(part.ok_or_else(|| {
-                let (tensor, expected) =
-                    (entry.name.clone(), piece.offset.saturating_add(piece.n_bytes));
-                StoreError::damaged(&path, Damage::Shape { tensor, found, expected })
-            })?);
-            last = Some((piece.chunk.clone(), raw));
-        }
-        let expected = n_values(&entry.shape).and_then(|n| n.checked_mul(entry.dtype.size_bytes()));
-        if expected != Some(bytes.len()) {
-            let (found, expected) = (bytes.len() as u64, expected.map_or(u64::MAX, |e| e as u64));
-            let tensor = entry.name;
-            return Err(StoreError::damaged(&path, Damage::Shape { tensor, found, expected }));
-        }
-        let Entry { name, dtype, shape, .. } = entry;
-        tensors.push(OwnedTensor { name, dtype, shape, bytes });
-    }
+    let tensors = index.tensors.into_iter().map(|entry| read_tensor(&path, chunks, entry));
+    let tensors = tensors.collect::<Result<_, _>>()?;
     Ok(Some(Checkpoint { step, tensors, extra: index.extra, state_hash: index.state_hash }))
+}
+
+/// Reads one tensor; `None` if there is no checkpoint at this step, or it has no tensor of this name.
+pub(crate) fn read_one(
+    run_dir: &Path,
+    chunks: &Chunks,
+    step: Step,
+    name: &str,
+) -> Result<Option<OwnedTensor>, StoreError> {
+    let Some(index) = read_index(run_dir, step)? else { return Ok(None) };
+    let path = index_path(run_dir, step);
+    let entry = index.tensors.into_iter().find(|t| t.name == name);
+    entry.map(|entry| read_tensor(&path, chunks, entry)).transpose()
+}
+
+fn read_tensor(path: &Path, chunks: &Chunks, entry: Entry) -> Result<OwnedTensor, StoreError> {
+    let misfit = |found: usize, expected: Option<u64>| {
+        let tensor = entry.name.clone();
+        let (found, expected) = (found as u64, expected.unwrap_or(u64::MAX));
+        StoreError::damaged(path, Damage::Shape { tensor, found, expected })
+    };
+    let mut bytes = Vec::new();
+    for piece in &entry.pieces {
+        let raw = chunks.get(&piece.chunk)?;
+        let end = piece.offset.checked_add(piece.n_bytes);
+        let range = usize::try_from(piece.offset).ok().zip(end.and_then(|e| e.try_into().ok()));
+        let part = range.and_then(|(from, to): (usize, usize)| raw.get(from..to));
+        bytes.extend_from_slice(part.ok_or_else(|| misfit(raw.len(), end))?);
+    }
+    let expected = n_values(&entry.shape).and_then(|n| n.checked_mul(entry.dtype.size_bytes()));
+    if expected != Some(bytes.len()) {
+        return Err(misfit(bytes.len(), expected.map(|e| e as u64)));
+    }
+    let Entry { name, dtype, shape, .. } = entry;
+    Ok(OwnedTensor { name, dtype, shape, bytes })
+}
+
+/// The chunks of a checkpoint in the order in which [`write`] took them; none if it cannot be read.
+pub(crate) fn chunks_of(run_dir: &Path, step: Step) -> Vec<ChunkId> {
+    let Ok(Some(index)) = read_index(run_dir, step) else { return Vec::new() };
+    let (own, packed): (Vec<Entry>, Vec<Entry>) = (index.tensors.into_iter())
+        .partition(|t| t.pieces.iter().map(|p| p.n_bytes).sum::<u64>() >= OWN_BYTES as u64);
+    let mut ids: Vec<ChunkId> = Vec::new();
+    for piece in own.into_iter().chain(packed).flat_map(|t| t.pieces) {
+        if piece.offset == 0 {
+            ids.push(piece.chunk);
+        }
+    }
+    ids
+}
+
+/// The last checkpoint of a run at or before a step.
+pub(crate) fn last_step(run_dir: &Path, step: Step) -> Option<Step> {
+    steps(run_dir).ok()?.into_iter().rfind(|&s| s <= step)
 }
 
 /// The hash of the state at a step, without reading the state.

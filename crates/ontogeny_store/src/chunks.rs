@@ -2,24 +2,25 @@
 //!
 //! `objects/ab/<id>` where the id is the BLAKE3 of the raw bytes in hexadecimal and `ab` its first two letters.
 //! An object is `ONTC`, the number of its codec u8, the raw length u64 little-endian, and the compressed bytes.
-//! Objects are written once, whole, and their hash is checked whenever they are read.
+//!
+//! An object is named once, and only after the object that it is stored against: so chains have an end, whoever
+//! writes beside us. The exception is a damaged object, which is replaced by one that stands alone.
 
-use crate::codec::{CODECS, ChunkSource, WRITTEN};
-use crate::{Damage, StoreError, disk};
+use crate::chain::{self, Cache, HEADER, Loaded, MAGIC};
+use crate::codec::delta::{self, Part};
+use crate::codec::{ChunkCodec, N_ANCESTORS, RawId};
+use crate::{StoreError, disk};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Raw bytes per chunk.
 pub(crate) const CHUNK_BYTES: usize = 1 << 20;
-/// Longest chunk that is read, so that a forged length cannot exhaust memory.
-const MAX_CHUNK_BYTES: u64 = 64 << 20;
 /// Objects that are written before they are synced; each holds a file open.
 const MAX_STAGED: usize = 64;
 /// Threads that wait for the disk.
 const N_SYNC_THREADS: usize = 16;
-const MAGIC: [u8; 4] = *b"ONTC";
-const HEADER: usize = 13;
 
 /// Name of a chunk: the BLAKE3 of its raw bytes, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,14 +28,40 @@ const HEADER: usize = 13;
 pub(crate) struct ChunkId(String);
 
 impl ChunkId {
-    fn of(raw: &[u8]) -> Self {
+    pub(crate) fn of(raw: &[u8]) -> Self {
         Self(blake3::hash(raw).to_hex().to_string())
     }
 
+    pub(crate) fn from_raw(id: &RawId) -> Self {
+        Self(blake3::Hash::from_bytes(*id).to_hex().to_string())
+    }
+
+    fn to_raw(&self) -> Option<RawId> {
+        blake3::Hash::from_hex(&self.0).ok().map(|h| *h.as_bytes())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The folder of its object.
+    pub(crate) fn folder(&self) -> &str {
+        &self.0[..2]
+    }
+
     /// Whether the text is an id, and so safe as a file name.
-    fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.0.len() == 64 && self.0.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     }
+}
+
+/// What may be used to store a chunk as a difference.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before<'a> {
+    /// The chunk at the same place of the checkpoint before.
+    pub(crate) chunk: &'a ChunkId,
+    /// How many of those before it, at most, may be looked at: what memory holds.
+    pub(crate) max_ancestors: usize,
 }
 
 /// The objects of a store.
@@ -43,35 +70,47 @@ pub(crate) struct Chunks {
     dir: PathBuf,
     /// Chunks that this value has written or checked.
     known: BTreeSet<ChunkId>,
-    /// Objects that are written and have no name yet.
-    staged: BTreeMap<ChunkId, disk::Staged>,
+    /// Objects that are written and have no name yet, in the order in which they get one.
+    staged: Vec<(ChunkId, disk::Staged)>,
+    staged_ids: BTreeSet<ChunkId>,
     /// Folders with entries that are not durable yet.
     unsynced: BTreeSet<PathBuf>,
+    cache: Mutex<Cache>,
 }
 
 impl Chunks {
     pub(crate) fn new(store: &Path) -> Self {
-        let dir = store.join("objects");
-        Self { dir, known: BTreeSet::new(), staged: BTreeMap::new(), unsynced: BTreeSet::new() }
+        Self {
+            dir: store.join("objects"),
+            known: BTreeSet::new(),
+            staged: Vec::new(),
+            staged_ids: BTreeSet::new(),
+            unsynced: BTreeSet::new(),
+            cache: Mutex::default(),
+        }
     }
 
-    fn path(&self, id: &ChunkId) -> PathBuf {
-        self.dir.join(&id.0[..2]).join(&id.0)
+    fn with_cache<T>(&self, work: impl FnOnce(&mut Cache) -> T) -> T {
+        // What a panicking thread has left is whole: entries are inserted at once.
+        work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Stores a chunk; says how many bytes that took, 0 if it was there. Durable after [`Chunks::sync`].
+    /// Stores a chunk of these parts; says how many bytes that took, 0 if it was there. Durable after
+    /// [`Chunks::sync`].
     pub(crate) fn put(
         &mut self,
-        raw: &[u8],
-        previous: Option<&ChunkId>,
+        raw: Vec<u8>,
+        parts: &[Part],
+        before: Option<Before<'_>>,
     ) -> Result<(ChunkId, u64), StoreError> {
-        let id = ChunkId::of(raw);
-        if self.known.contains(&id) || self.staged.contains_key(&id) {
+        let id = ChunkId::of(&raw);
+        if self.known.contains(&id) || self.staged_ids.contains(&id) {
             return Ok((id, 0));
         }
-        let path = self.path(&id);
-        let folder = self.dir.join(&id.0[..2]);
-        if self.get(&id).is_ok_and(|found| found == raw) {
+        let path = chain::path(&self.dir, &id);
+        let folder = self.dir.join(id.folder());
+        let exists = path.exists();
+        if exists && self.get(&id).is_ok_and(|found| *found == raw) {
             // Who wrote it may not have synced the folder yet, so this is ours to do too.
             self.unsynced.insert(folder);
             self.known.insert(id.clone());
@@ -81,21 +120,37 @@ impl Chunks {
         if disk::make_dir(&folder)? {
             self.unsynced.insert(self.dir.clone());
         }
-        let stored = WRITTEN
-            .encode(raw, previous, self)
+        // An object that is replaced may be in the chain of any other: it must not be stored against one.
+        let ancestors = match before {
+            Some(before) if !exists => self.ancestors(before, raw.len()),
+            _ => Vec::new(),
+        };
+        let slices: Vec<(RawId, &[u8])> = (ancestors.iter())
+            .filter_map(|(id, a)| Some((id.to_raw()?, a.raw.as_slice())))
+            .collect();
+        let encoded = delta::encode(&raw, parts, &slices)
             .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
-        let mut bytes = Vec::with_capacity(HEADER + stored.len());
+        let mut bytes = Vec::with_capacity(HEADER + encoded.bytes.len());
         bytes.extend_from_slice(&MAGIC);
-        bytes.push(WRITTEN.id());
+        bytes.push(delta::Delta.id());
         bytes.extend_from_slice(&(raw.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&stored);
+        bytes.extend_from_slice(&encoded.bytes);
         match disk::stage(&path, &bytes) {
-            Ok(staged) => self.staged.insert(id.clone(), staged),
+            Ok(staged) => self.staged.push((id.clone(), staged.replacing(exists))),
             Err(e) => {
-                self.staged.clear(); // Their checkpoint has failed: give the space back.
+                self.forget_staged(); // Their checkpoint has failed: give the space back.
                 return Err(e);
             }
+        }
+        self.staged_ids.insert(id.clone());
+        let used = ancestors.iter().take(encoded.n_needed);
+        let loaded = Loaded {
+            raw: Arc::new(raw),
+            n_links: used.clone().map(|(_, a)| a.n_links + 1).max().unwrap_or(0),
+            ancestors: used.map(|(id, _)| id.clone()).collect(),
+            is_checked: true,
         };
+        self.with_cache(|c| c.insert(id.clone(), loaded));
         self.unsynced.insert(folder);
         if self.staged.len() >= MAX_STAGED {
             self.place_staged()?;
@@ -103,10 +158,43 @@ impl Chunks {
         Ok((id, bytes.len() as u64))
     }
 
+    /// The chunks against which one of `n_raw` bytes may be stored, latest first; none if it must stand alone.
+    fn ancestors(&self, before: Before<'_>, n_raw: usize) -> Vec<(ChunkId, Loaded)> {
+        let mut found: Vec<(ChunkId, Loaded)> = Vec::new();
+        let mut next = Some(before.chunk.clone());
+        while let Some(id) = next.take()
+            && found.len() < before.max_ancestors.min(N_ANCESTORS)
+        {
+            // One that cannot be read is as if it were not there; `verify` names it.
+            let Ok(loaded) = self.load(&id) else { break };
+            if loaded.raw.len() != n_raw
+                || found.is_empty() && !chain::may_link(loaded.n_links + 1, n_raw)
+            {
+                break;
+            }
+            next = loaded.ancestors.first().cloned();
+            found.push((id, loaded));
+        }
+        found
+    }
+
+    fn forget_staged(&mut self) {
+        self.staged.clear();
+        self.staged_ids.clear();
+        // Nothing may be stored against what was never named.
+        self.with_cache(|c| *c = Cache::default());
+    }
+
     fn place_staged(&mut self) -> Result<(), StoreError> {
-        let (ids, staged): (Vec<_>, Vec<_>) = std::mem::take(&mut self.staged).into_iter().unzip();
-        together(staged, disk::Staged::place)?;
-        self.known.extend(ids);
+        let placed = together(self.staged.iter().collect(), |(_, s)| s.sync()).and_then(|()| {
+            // In their order: an object that has a name has a base that has one.
+            self.staged.drain(..).try_for_each(|(_, staged)| staged.name_it())
+        });
+        if placed.is_err() {
+            self.forget_staged();
+            return placed;
+        }
+        self.known.append(&mut self.staged_ids);
         Ok(())
     }
 
@@ -118,32 +206,13 @@ impl Chunks {
         Ok(())
     }
 
-    /// Reads a chunk and checks its hash.
-    pub(crate) fn get(&self, id: &ChunkId) -> Result<Vec<u8>, StoreError> {
-        if !id.is_valid() {
-            return Err(StoreError::damaged(&self.dir, Damage::Chunk { chunk: id.0.clone() }));
-        }
-        let path = self.path(id);
-        let bytes = disk::read_if_there(&path)?.ok_or_else(|| {
-            StoreError::damaged(&path, Damage::MissingChunk { chunk: id.0.clone() })
-        })?;
-        let raw = self
-            .decode(&bytes)
-            .ok_or_else(|| StoreError::damaged(&path, Damage::Chunk { chunk: id.0.clone() }))?;
-        if ChunkId::of(&raw) != *id {
-            return Err(StoreError::damaged(&path, Damage::Checksum));
-        }
-        Ok(raw)
+    fn load(&self, id: &ChunkId) -> Result<Loaded, StoreError> {
+        self.with_cache(|cache| chain::load(&self.dir, cache, id))
     }
 
-    fn decode(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let (head, stored) = bytes.split_at_checked(HEADER)?;
-        let n_raw = u64::from_le_bytes(head[5..].try_into().ok()?);
-        if head[..4] != MAGIC || n_raw > MAX_CHUNK_BYTES {
-            return None;
-        }
-        let codec = CODECS.iter().find(|c| c.id() == head[4])?;
-        codec.decode(stored, n_raw as usize, self).ok()
+    /// Reads a chunk and checks its hash.
+    pub(crate) fn get(&self, id: &ChunkId) -> Result<Arc<Vec<u8>>, StoreError> {
+        self.load(id).map(|l| l.raw)
     }
 }
 
@@ -172,10 +241,4 @@ fn together<T: Send>(
             Err(panic) => std::panic::resume_unwind(panic),
         })
     })
-}
-
-impl ChunkSource for Chunks {
-    fn chunk(&self, id: &ChunkId) -> Option<Vec<u8>> {
-        self.get(id).ok()
-    }
 }

@@ -5,7 +5,7 @@
 
 use crate::{Damage, StoreError};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,22 +31,53 @@ pub(crate) struct Staged {
     tmp: PathBuf,
     file: File,
     is_placed: bool,
+    replaces: bool,
 }
 
 /// Writes `bytes` beside `path`.
 pub(crate) fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, StoreError> {
     let (tmp, file) = create_tmp(parent(path))?;
-    let mut staged = Staged { path: path.to_path_buf(), tmp, file, is_placed: false };
+    let mut staged =
+        Staged { path: path.to_path_buf(), tmp, file, is_placed: false, replaces: true };
     staged.file.write_all(bytes).map_err(|e| StoreError::io("write", path, e))?;
     Ok(staged)
 }
 
 impl Staged {
-    /// Syncs the content and gives the file its name.
-    pub(crate) fn place(mut self) -> Result<(), StoreError> {
-        let placed = self.file.sync_all().and_then(|()| fs::rename(&self.tmp, &self.path));
+    /// Whether a file of that name makes way, as it does if nothing is said, or stays.
+    pub(crate) fn replacing(mut self, replaces: bool) -> Self {
+        self.replaces = replaces;
+        self
+    }
+
+    /// Syncs the content.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_all().map_err(|e| StoreError::io("write", &self.path, e))
+    }
+
+    /// Gives the file, which was synced, its name.
+    pub(crate) fn name_it(mut self) -> Result<(), StoreError> {
+        if !self.replaces {
+            match fs::hard_link(&self.tmp, &self.path) {
+                Ok(()) => return Ok(()),
+                // Somebody was faster, and may not have synced it.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                    let synced = File::open(&self.path).and_then(|f| f.sync_all());
+                    return synced.map_err(|e| StoreError::io("sync", &self.path, e));
+                }
+                // File systems without links: then the last one wins.
+                Err(_) => {}
+            }
+        }
+        let placed = fs::rename(&self.tmp, &self.path);
         self.is_placed = placed.is_ok();
         placed.map_err(|e| StoreError::io("write", &self.path, e))
+    }
+
+    /// Syncs the content and gives the file its name.
+    pub(crate) fn place(self) -> Result<(), StoreError> {
+        self.sync()?;
+        self.name_it()
     }
 }
 
@@ -143,6 +174,20 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(StoreError::io("read", path, e)),
     }
+}
+
+/// The content, or `None` if there is no such file; of a file longer than `limit` so much that it shows.
+pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let io = |e| StoreError::io("read", path, e);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(io(e)),
+    };
+    let expected = file.metadata().map_err(io)?.len().min(limit);
+    let mut bytes = Vec::with_capacity(expected as usize + 1);
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    Ok(Some(bytes))
 }
 
 /// Writes a file with its BLAKE3 beside it, in the form that `b3sum --check` reads.

@@ -125,6 +125,12 @@ pub enum Damage {
     /// A chunk is shorter than the part a checkpoint takes from it, or cannot be decoded.
     #[error("chunk {chunk} cannot be decoded")]
     Chunk { chunk: String },
+    /// Objects that are differences go on for too long, in a circle, or are of different lengths.
+    #[error("its chain of differences has no end; restore the objects from a copy")]
+    Chain,
+    /// What is wrong is with an object against which another is stored.
+    #[error("{damage} (chunk {chunk} is stored as a difference against it)")]
+    Base { chunk: String, damage: Box<Self> },
     /// A shape does not fit the number of bytes.
     #[error("tensor {tensor} has {found} bytes and its shape needs {expected}")]
     Shape { tensor: String, found: u64, expected: u64 },
@@ -159,6 +165,16 @@ impl StoreError {
     /// A damaged file that belongs to no run, or whose run the caller adds.
     pub(crate) fn damaged(path: &Path, damage: Damage) -> Self {
         Self::DamagedFile { path: path.to_path_buf(), damage: Box::new(damage) }
+    }
+
+    /// Says which chunk needed the object that is damaged.
+    pub(crate) fn of_base(self, chunk: &str) -> Self {
+        match self {
+            Self::DamagedFile { path, damage } => {
+                Self::damaged(&path, Damage::Base { chunk: chunk.to_owned(), damage })
+            }
+            other => other,
+        }
     }
 
     /// Bad JSON with its place.

@@ -12,6 +12,7 @@
 //! | [`RunWriter::flush`], dropping the writer | the death of the process; readers see it |
 //! | [`RunWriter::sync`] | power loss: *acknowledged* |
 //! | [`RunWriter::checkpoint`] | power loss, and so does every row appended before it |
+//! | [`RunWriter::checkpoint_later`], [`RunWriter::set_manifest_later`] | nothing yet; [`RunWriter::sync`] or dropping the writer waits until it is there, all or the first part of it |
 //! | [`RunWriter::set_manifest`], [`RunWriter::write_events`], [`RunWriter::seal`] | power loss |
 //! | [`Ledger::append`], everything of [`StudyFolder`] | power loss |
 //!
@@ -54,6 +55,8 @@
 //! # Ok::<(), StoreError>(())
 //! ```
 
+mod background;
+mod chain;
 mod checkpoint;
 mod chunks;
 mod codec;

@@ -1,6 +1,6 @@
 //! Reading one run.
 
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, OwnedTensor};
 use crate::chunks::{ChunkId, Chunks};
 use crate::rows::RowBlock;
 use crate::tape::{self, Block, Snapshot, TornTail};
@@ -227,6 +227,24 @@ impl RunReader {
             }
         }
         Err(self.no_checkpoint(step))
+    }
+
+    /// One tensor of the state at a step; `None` if the state has none of this name. Only the chunks that hold it
+    /// are read, with those against which they are stored.
+    ///
+    /// # Errors
+    /// As [`RunReader::checkpoint`].
+    pub fn checkpoint_tensor(
+        &self,
+        step: Step,
+        name: &str,
+    ) -> Result<Option<OwnedTensor>, StoreError> {
+        let found = checkpoint::read_one(&self.dir, &self.chunks, step, name)
+            .map_err(|e| e.of_run(&self.manifest.run))?;
+        if found.is_none() && !self.checkpoints()?.contains(&step) {
+            return Err(self.no_checkpoint(step));
+        }
+        Ok(found)
     }
 
     /// The hash of the state at a step ([`Checkpoint::state_hash`]), without reading the state.

@@ -8,6 +8,7 @@
 //! Cutting a tape at a step drops later rows of the log, and voids later rows of earlier segments by a note in
 //! the log's header, which sealing copies into the metadata of the segment. Segments never change.
 
+use crate::background::LogMark;
 use crate::frame;
 use crate::table::Table;
 use crate::wire::{Named, Names};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const FORMAT_VERSION: u32 = 1;
 /// Bytes that are gathered into one frame.
@@ -200,7 +202,7 @@ pub(crate) struct Tape<B> {
     dir: PathBuf,
     log: PathBuf,
     run: RunId,
-    file: File,
+    file: Arc<File>,
     header: Header,
     names: Names,
     /// Records that are not in the file yet.
@@ -263,7 +265,7 @@ impl<B: Block> Tape<B> {
             dir,
             log,
             run: run.clone(),
-            file,
+            file: Arc::new(file),
             header: live.header,
             names,
             buffer: Vec::new(),
@@ -325,7 +327,7 @@ impl<B: Block> Tape<B> {
     fn write_frame(&mut self, payload: &[u8]) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(frame::HEADER + payload.len());
         frame::write(&mut bytes, self.acked, payload);
-        if let Err(e) = self.file.write_all(&bytes) {
+        if let Err(e) = (&*self.file).write_all(&bytes) {
             // A half-written frame would make everything after it unreadable.
             if self.file.set_len(self.end).is_err() {
                 self.poisoned = true;
@@ -353,6 +355,29 @@ impl<B: Block> Tape<B> {
         let _ = self.write_frame(&[]);
         self.settled = self.end;
         Ok(())
+    }
+
+    /// Hands everything to the operating system and tells what somebody else has to sync.
+    pub(crate) fn mark(&mut self) -> Result<LogMark, StoreError> {
+        self.flush()?;
+        Ok(LogMark {
+            path: self.log.clone(),
+            file: Arc::clone(&self.file),
+            generation: self.header.generation,
+            end: self.end,
+        })
+    }
+
+    /// Somebody else has synced the log as far as that: the next frame says so.
+    pub(crate) fn was_synced(&mut self, mark: &LogMark) {
+        if mark.generation == self.header.generation && Arc::ptr_eq(&mark.file, &self.file) {
+            self.acked = self.acked.max(mark.end);
+        }
+    }
+
+    /// Somebody else's sync has failed.
+    pub(crate) fn poison(&mut self) {
+        self.poisoned = true;
     }
 
     /// Turns the log into a segment; a log without rows stays as it is.
@@ -403,7 +428,7 @@ impl<B: Block> Tape<B> {
 
     fn restart(&mut self, header: Header, block: &B) -> Result<(), StoreError> {
         let end = start_log(&self.dir, &header, block)?;
-        self.file = open_log(&self.log).inspect_err(|_| self.poisoned = true)?;
+        self.file = Arc::new(open_log(&self.log).inspect_err(|_| self.poisoned = true)?);
         self.names.renumber(block.names().to_vec());
         self.header = header;
         (self.end, self.acked, self.settled) = (end, end, end);

@@ -1,6 +1,7 @@
 //! Writing one run.
 
-use crate::checkpoint::{self, CheckpointInfo, TensorView};
+use crate::background::{Background, Failure, Job, LogMark, Recorder};
+use crate::checkpoint::{self, CheckpointInfo, OwnedTensor, TensorView};
 use crate::chunks::{ChunkId, Chunks};
 use crate::lock::Lock;
 use crate::rows::{self, RowBlock};
@@ -9,6 +10,7 @@ use crate::tensors::{self, TensorBlock, ValuesRef, n_values};
 use crate::{StoreError, disk};
 use ontogeny_core::{Clocks, Event, RunId, RunManifest, Step};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Live rows from which a checkpoint seals, so that what is sealed lies before the place of a later resume.
 const SEAL_ROWS_AT_CHECKPOINT: usize = 1 << 18;
@@ -28,8 +30,8 @@ pub struct RunWriter {
     manifest: RunManifest,
     metrics: Tape<RowBlock>,
     tensors: Tape<TensorBlock>,
-    chunks: Chunks,
-    last_chunks: Vec<ChunkId>,
+    recorder: Arc<Mutex<Recorder>>,
+    background: Option<Background>,
     torn: Vec<TornTail>,
     scratch: Vec<u8>,
     _lock: Lock,
@@ -46,6 +48,18 @@ pub(crate) fn write_manifest(dir: &Path, manifest: &RunManifest) -> Result<(), S
     disk::replace_json(&path, manifest)
 }
 
+/// Chunks of the last checkpoint of a run, or of the one at which it was forked off: the next one will be like
+/// it. Whether they can be read shows when they are used.
+fn chunks_before(dir: &Path, manifest: &RunManifest) -> Vec<ChunkId> {
+    let parent = || {
+        let fork = manifest.fork.as_ref()?;
+        let parent = dir.parent()?.join(fork.parent.as_str());
+        checkpoint::last_step(&parent, fork.step).map(|step| (parent, step))
+    };
+    let own = checkpoint::last_step(dir, Step(u64::MAX)).map(|step| (dir.to_path_buf(), step));
+    own.or_else(parent).map_or_else(Vec::new, |(dir, step)| checkpoint::chunks_of(&dir, step))
+}
+
 impl RunWriter {
     pub(crate) fn open(
         store: &Path,
@@ -58,12 +72,17 @@ impl RunWriter {
         disk::remove_leftovers(&dir.join("checkpoints"))?;
         let (metrics, torn_metrics) = Tape::open(&dir, run).map_err(|e| e.of_run(run))?;
         let (tensors, torn_tensors) = Tape::open(&dir, run).map_err(|e| e.of_run(run))?;
+        let recorder = Recorder {
+            dir: dir.clone(),
+            chunks: Chunks::new(store),
+            last_chunks: chunks_before(&dir, &manifest),
+        };
         Ok(Self {
             dir,
             metrics,
             tensors,
-            chunks: Chunks::new(store),
-            last_chunks: Vec::new(),
+            recorder: Arc::new(Mutex::new(recorder)),
+            background: None,
             torn: torn_metrics.into_iter().chain(torn_tensors).collect(),
             scratch: Vec::new(),
             manifest,
@@ -184,11 +203,13 @@ impl RunWriter {
         self.tensors.flush()
     }
 
-    /// Acknowledges everything appended: when this returns, it is on disk.
+    /// Acknowledges everything appended, and every checkpoint that was to be written later: when this returns, it
+    /// is on disk.
     ///
     /// # Errors
     /// If it is not; after a failed fsync the writer refuses further work ([`StoreError::Poisoned`]).
     pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.drain()?;
         self.metrics.sync()?;
         self.tensors.sync()
     }
@@ -208,21 +229,91 @@ impl RunWriter {
     ) -> Result<CheckpointInfo, StoreError> {
         // Who resumes here relies on the rows before it.
         self.sync()?;
-        let info = checkpoint::write(
-            &self.dir,
-            &mut self.chunks,
-            &mut self.last_chunks,
-            step,
-            tensors,
-            extra,
-        )?;
+        let stored = {
+            let mut recorder = self.recorder();
+            let Recorder { chunks, last_chunks, .. } = &mut *recorder;
+            let stored = checkpoint::store(chunks, last_chunks, step, tensors, extra)?;
+            chunks.sync()?;
+            stored
+        };
+        checkpoint::show(&self.dir, std::slice::from_ref(&stored))?;
+        self.seal_what_has_gathered()?;
+        Ok(stored.info)
+    }
+
+    /// Stores the exact state at `step` beside what goes on, and returns as soon as there is room for it in memory
+    /// (64 MiB, or one checkpoint). [`RunWriter::sync`] waits until it is acknowledged; until then it may be gone
+    /// after a crash, and with it every later one. A checkpoint that is there has its rows: those appended before
+    /// this call are on disk first.
+    ///
+    /// # Errors
+    /// If this, or one that was given earlier, cannot be written; then none of those that waited is.
+    ///
+    /// # Panics
+    /// If the shape of a tensor does not fit its bytes; the next call tells.
+    pub fn checkpoint_later(
+        &mut self,
+        step: Step,
+        tensors: Vec<OwnedTensor>,
+        extra: serde_json::Value,
+    ) -> Result<(), StoreError> {
+        if let Some(marks) = self.background.as_ref().and_then(Background::synced) {
+            self.was_synced(&marks);
+        }
+        let logs = [self.metrics.mark()?, self.tensors.mark()?];
+        self.give(Job::Checkpoint { step, tensors, extra, logs })?;
+        self.seal_what_has_gathered()
+    }
+
+    fn seal_what_has_gathered(&mut self) -> Result<(), StoreError> {
         if self.metrics.n_live() >= SEAL_ROWS_AT_CHECKPOINT {
             self.metrics.seal()?;
         }
         if self.tensors.live_bytes() >= SEAL_BYTES_AT_CHECKPOINT {
             self.tensors.seal()?;
         }
-        Ok(info)
+        Ok(())
+    }
+
+    fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give(&mut self, job: Job) -> Result<(), StoreError> {
+        if self.background.is_none() {
+            let started = Background::start(Arc::clone(&self.recorder));
+            let started =
+                started.map_err(|e| StoreError::io("start a thread for", &self.dir, e))?;
+            self.background = Some(started);
+        }
+        let Some(background) = &mut self.background else { return Ok(()) };
+        let given = background.give(job);
+        given.map_err(|failure| self.failed(failure))
+    }
+
+    /// Waits for everything that is written later.
+    fn drain(&mut self) -> Result<(), StoreError> {
+        let Some(background) = &mut self.background else { return Ok(()) };
+        match background.drain() {
+            Ok(marks) => {
+                marks.iter().for_each(|marks| self.was_synced(marks));
+                Ok(())
+            }
+            Err(failure) => Err(self.failed(failure)),
+        }
+    }
+
+    fn was_synced(&mut self, [metrics, tensors]: &[LogMark; 2]) {
+        self.metrics.was_synced(metrics);
+        self.tensors.was_synced(tensors);
+    }
+
+    fn failed(&mut self, failure: Failure) -> StoreError {
+        if failure.logs_are_lost {
+            self.metrics.poison();
+            self.tensors.poison();
+        }
+        failure.error
     }
 
     /// Steps that have a checkpoint, in order.
@@ -249,15 +340,35 @@ impl RunWriter {
     /// # Panics
     /// If the manifest is that of another run.
     pub fn set_manifest(&mut self, manifest: &RunManifest) -> Result<(), StoreError> {
+        self.check_owner(manifest);
+        self.drain()?;
+        write_manifest(&self.dir, manifest)?;
+        self.manifest = manifest.clone();
+        Ok(())
+    }
+
+    /// Replaces the manifest after the checkpoints that wait to be written; of several that wait, the last one
+    /// counts. [`RunWriter::sync`] waits for it. [`RunWriter::manifest`] gives it at once.
+    ///
+    /// # Errors
+    /// As [`RunWriter::checkpoint_later`].
+    ///
+    /// # Panics
+    /// If the manifest is that of another run.
+    pub fn set_manifest_later(&mut self, manifest: &RunManifest) -> Result<(), StoreError> {
+        self.check_owner(manifest);
+        self.give(Job::Manifest(Box::new(manifest.clone())))?;
+        self.manifest = manifest.clone();
+        Ok(())
+    }
+
+    fn check_owner(&self, manifest: &RunManifest) {
         assert!(
             manifest.run == self.manifest.run,
             "the manifest of {} was given to the writer of {}",
             manifest.run,
             self.manifest.run
         );
-        write_manifest(&self.dir, manifest)?;
-        self.manifest = manifest.clone();
-        Ok(())
     }
 
     /// Turns the live logs into Parquet segments. Done by itself when much has gathered; call it when a run
@@ -278,9 +389,11 @@ impl RunWriter {
     /// # Errors
     /// If the logs cannot be read or replaced.
     pub fn truncate_after(&mut self, last: Step) -> Result<(), StoreError> {
-        let run = &self.manifest.run;
         // Checkpoints first: one without the rows before it would break a promise, rows without one do not.
+        self.drain()?;
+        let run = &self.manifest.run;
         checkpoint::truncate_after(&self.dir, last)?;
+        self.recorder().last_chunks = chunks_before(&self.dir, &self.manifest);
         self.metrics.truncate_after(last).map_err(|e| e.of_run(run))?;
         self.tensors.truncate_after(last).map_err(|e| e.of_run(run))
     }
@@ -288,6 +401,8 @@ impl RunWriter {
 
 impl Drop for RunWriter {
     fn drop(&mut self) {
+        // The thread finishes what waits. Its failure and this one find no ear here: who must know calls `sync`.
+        self.background = None;
         // Best effort: what was not synced was not acknowledged, but there is no reason to lose it.
         let _ = self.flush();
     }

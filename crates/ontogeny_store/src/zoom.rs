@@ -223,7 +223,10 @@ impl ZoomWriter {
         extra: serde_json::Value,
     ) -> Result<CheckpointInfo, StoreError> {
         let (chunks, last) = (&mut self.chunks, &mut self.last_chunks);
-        checkpoint::write(&self.dir, chunks, last, step, tensors, extra)
+        let stored = checkpoint::store(chunks, last, step, tensors, extra)?;
+        self.chunks.sync()?;
+        checkpoint::show(&self.dir, std::slice::from_ref(&stored))?;
+        Ok(stored.info)
     }
 
     /// Seals the readings and shows the zoom under its name, durably. Says whether it did: if a zoom of this

@@ -104,6 +104,11 @@ pub enum BacktestError {
     /// An attribute that no run has.
     #[error("find the attribute {name} in the suite: no run has it")]
     NoAttribute { name: String },
+    /// A series that is asked for and given.
+    #[error(
+        "keep the answer hidden: {series} is given by `known` or `planned` and asked for by the target {pattern}; name other targets, or do not give it"
+    )]
+    AnswerGiven { series: String, pattern: String },
     /// A cut that leaves nothing to forecast.
     #[error("cut at {cut}: a cut must lie between 0 and {end}")]
     BadCut { cut: f64, end: f64 },
@@ -247,6 +252,11 @@ fn check(suite: &Suite, protocol: &Protocol) -> Result<(), BacktestError> {
         if !suite.runs.iter().flat_map(|r| &r.series).any(|s| s.name == *name) {
             let there = suite.runs.iter().flat_map(|r| &r.series).next().map(|s| s.name.clone());
             return Err(BacktestError::NoSeries { pattern: name.clone(), there });
+        }
+        // Its end would be handed over beside the question.
+        if let Some(target) = protocol.targets.iter().find(|t| matches(&t.series, name)) {
+            let (series, pattern) = (name.clone(), target.series.clone());
+            return Err(BacktestError::AnswerGiven { series, pattern });
         }
     }
     let end = match (protocol.visible.axis, protocol.visible.end) {

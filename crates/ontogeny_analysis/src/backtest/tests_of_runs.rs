@@ -200,3 +200,16 @@ fn a_series_that_nobody_planned_is_refused() {
     let said = replay(&ladder(3), &p, &|_| {}).unwrap_err().to_string();
     assert!(said.starts_with("find rate in the suite"), "{said}");
 }
+
+#[test]
+fn an_answer_that_is_given_is_refused() {
+    for given in ["known", "planned"] {
+        let p = protocol(&serde_json::json!({
+            given: ["loss"], "visible": { "axis": "runs" },
+            "target": [{ "series": "lo*" }],
+        }));
+        let said = replay(&ladder(3), &p, &|_| {}).unwrap_err().to_string();
+        assert!(said.starts_with("keep the answer hidden: loss is given"), "{said}");
+        assert!(said.contains("target lo*"), "{said}");
+    }
+}

@@ -67,7 +67,7 @@ pub use mixture_law::MixtureShares;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
-pub use pooled::{Hazard, PooledForest, PooledHurdle, PooledRidge};
+pub use pooled::{Hazard, HierarchicalCurves, PooledForest, PooledHurdle, PooledRidge};
 pub use power_law::{PowerCurve, PowerLaw};
 pub use scaling_law::ScalingLaw;
 pub use schedule_law::ByPlan;
@@ -350,6 +350,7 @@ pub const THEORIES: &[TheoryEntry] = &[
     pooled::RIDGE,
     pooled::FOREST_LEVEL,
     pooled::FOREST_CHANGE,
+    pooled::HIERARCHY,
     pooled::HAZARD,
     pooled::HURDLE,
     scaling_law::ENTRY,

@@ -9,15 +9,15 @@ use super::features::unsqueeze;
 use super::landmark::landmarks;
 use super::{Fitted, Identity, NotFitted, Query, Theory, TheoryEntry, TheorySpec, TrainingRun};
 use crate::scaling::{
-    Average, Bootstrap, BootstrapOptions, Chinchilla, FRONTIER, FitOptions, FloorNd, KaplanNd, Law,
-    Member, Overtraining, Point, Scale, ValidateOptions, Valley, Weighing, average, predict,
+    Average, BUDGET_FACTOR, Bootstrap, BootstrapOptions, Chinchilla, FRONTIER, FitOptions, FloorNd,
+    KaplanNd, Law, Member, Overtraining, Point, Scale, Valley, Weighing, average, predict,
 };
 use ontogeny_core::{LEVELS, Predictive, Prefix, Target, TheoryRef};
 use std::collections::BTreeMap;
 
 const AVERAGE: TheorySpec = TheorySpec {
     name: "scaling-average",
-    version: 1,
+    version: 2,
     n_params: 5,
     scope: "final losses of runs with known size and data or compute",
     source: "six forms weighed by leave-largest-budget-out; docs/scaling.md",
@@ -92,8 +92,8 @@ impl Theory for ScalingLaw {
         if points.is_empty() {
             return Err(none());
         }
-        let (options, validate) = (FitOptions::default(), ValidateOptions::default());
-        let average = average(self.forms, &points, Weighing::HeldOut, &options, &validate)
+        let options = FitOptions::default();
+        let average = average(self.forms, &points, Weighing::HeldOut, &options, BUDGET_FACTOR)
             .map_err(|e| NotFitted::NoLaw { theory: spec.name, why: e.to_string() })?;
         let options = BootstrapOptions { n_resamples: N_RESAMPLES, ..BootstrapOptions::default() };
         let boots = average.bootstrap(&options).into_iter().map(|(_, b)| b).collect();
@@ -128,7 +128,7 @@ impl Fitted for FittedScaling {
     }
 
     fn remark(&self, _: &Prefix) -> Option<String> {
-        let share = |m: &Member| format!("{} {:.2}", m.fit.law.spec().name, m.weight);
+        let share = |m: &Member| format!("{} {:.2}", m.name(), m.weight);
         let all: Vec<String> = self.average.members.iter().map(share).collect();
         Some(format!("weighs {}", all.join(", ")))
     }

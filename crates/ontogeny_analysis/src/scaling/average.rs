@@ -5,12 +5,16 @@ use super::data::{Point, Scale};
 use super::error::ScalingError;
 use super::fit::{Fit, FitOptions, fit, ln_loss};
 use super::law::Law;
-use super::validate::{HeldOut, ValidateOptions, held_out_error, leave_largest_out};
+use super::validate::{HeldOut, ValidateOptions, held_out_error, leave_largest_out, roll_forward};
+
+/// Fewest training tokens per parameter with which a form is tried beside all runs: runs that saw less than one token a
+/// parameter had hardly begun, and the forms that describe finished trainings bend to them.
+const LEAST_TOKENS_PER_PARAM: f64 = 1.0;
 
 /// What decides the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weighing {
-    /// Errors on the largest budgets, predicted from those below.
+    /// Errors on the largest budgets, each predicted from those below ([`leave_largest_out`]).
     HeldOut,
     /// The Bayesian information criterion under Laplace noise, which the Huber loss stands for.
     Bic,
@@ -29,6 +33,17 @@ pub struct Member {
     pub bic: f64,
     /// The predictions behind the error.
     pub held_out: Vec<HeldOut>,
+    /// Predictions from several places on the way, near and far, for the width of intervals.
+    pub rolled: Vec<HeldOut>,
+}
+
+impl Member {
+    /// The form, and what it was fitted without.
+    pub fn name(&self) -> String {
+        let law = self.fit.law.spec().name;
+        let least = self.fit.options.least_tokens_per_param;
+        if least > 0.0 { format!("{law} (D >= {least} N)") } else { law.to_owned() }
+    }
 }
 
 /// Several forms with weights, the heaviest first.
@@ -40,8 +55,9 @@ pub struct Average {
 
 /// Fits each of `laws` and weighs them. Laws that the points cannot tell are left out.
 ///
+/// Where some runs saw less than one token a parameter, each law stands twice: fitted to all points, and without those.
 /// By held-out error `e` over `k` budgets the weight is `(e_best / e)^k`: the likelihood of `k` Laplace errors, errors
-/// within one budget being one fact and not many.
+/// within one budget being one fact and not many. Both are judged on every point.
 ///
 /// # Errors
 /// That of the last law if none can be fitted.
@@ -50,18 +66,25 @@ pub fn average(
     points: &[Point],
     weighing: Weighing,
     fit_options: &FitOptions,
-    validate: &ValidateOptions,
+    budget_factor: f64,
 ) -> Result<Average, ScalingError> {
     let mut members = Vec::new();
     let mut failure = ScalingError::TooFewBudgets { n_budgets: 0, needed: 1 };
-    for law in laws {
-        match fit(*law, points, fit_options) {
+    let trimmed = FitOptions { least_tokens_per_param: LEAST_TOKENS_PER_PARAM, ..*fit_options };
+    let is_asked = fit_options.least_tokens_per_param > 0.0;
+    let trims = !is_asked && points.iter().any(|p| !trimmed.keeps(&p.at));
+    let recipes: &[FitOptions] =
+        if trims { &[*fit_options, trimmed] } else { std::slice::from_ref(fit_options) };
+    for (law, recipe) in laws.iter().flat_map(|l| recipes.iter().map(move |r| (*l, r))) {
+        match fit(law, points, recipe) {
             Ok(fit) => {
+                let validate = ValidateOptions { budget_factor, ..ValidateOptions::default() };
                 let held_out =
-                    leave_largest_out(*law, points, fit_options, validate).unwrap_or_default();
-                let error = held_out_error(&held_out);
+                    leave_largest_out(law, points, recipe, &validate).unwrap_or_default();
+                let rolled = roll_forward(law, points, recipe, budget_factor).unwrap_or_default();
+                let held_out_error = held_out_error(&held_out);
                 let bic = bic(&fit);
-                members.push(Member { fit, weight: 0.0, held_out_error: error, bic, held_out });
+                members.push(Member { fit, weight: 0.0, held_out_error, bic, held_out, rolled });
             }
             Err(e) => failure = e,
         }

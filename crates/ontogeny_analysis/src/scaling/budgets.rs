@@ -2,6 +2,9 @@
 
 use super::data::Point;
 
+/// Compute within this factor is one budget, unless a caller says otherwise.
+pub const BUDGET_FACTOR: f64 = 1.5;
+
 /// Points by budget, the smallest first. A budget begins where compute exceeds the first point of the budget before
 /// by more than `factor`.
 pub fn budgets(points: &[Point], factor: f64) -> Vec<Vec<usize>> {

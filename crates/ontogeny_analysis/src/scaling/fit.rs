@@ -21,6 +21,9 @@ pub struct FitOptions {
     pub huber_delta: f64,
     /// So many points of highest loss are left out, being runs that had hardly begun.
     pub drop_highest: usize,
+    /// Runs with fewer training tokens per parameter than this are left out; 0 keeps all, and so do runs of which
+    /// size or data are not known.
+    pub least_tokens_per_param: f64,
     /// Follow every start to its end. Otherwise, of more than 500 starts, all are followed for 15 steps and the
     /// best tenth to the end.
     pub follow_all: bool,
@@ -28,13 +31,21 @@ pub struct FitOptions {
 
 impl Default for FitOptions {
     fn default() -> Self {
-        Self { huber_delta: 1e-3, drop_highest: 0, follow_all: false }
+        Self { huber_delta: 1e-3, drop_highest: 0, least_tokens_per_param: 0.0, follow_all: false }
     }
 }
 
 impl FitOptions {
     /// The recipe of Besiroglu et al.: threshold 1e-3, the 5 points of highest loss left out.
-    pub const BESIROGLU: Self = Self { huber_delta: 1e-3, drop_highest: 5, follow_all: false };
+    pub const BESIROGLU: Self =
+        Self { huber_delta: 1e-3, drop_highest: 5, least_tokens_per_param: 0.0, follow_all: false };
+
+    /// Whether a run counts.
+    pub(super) fn keeps(&self, at: &Scale) -> bool {
+        // A ratio that is not known is NaN and keeps the run.
+        let is_below = at.tokens / at.params < self.least_tokens_per_param;
+        !is_below
+    }
 }
 
 /// A fitted law.
@@ -131,7 +142,8 @@ pub fn fit(
     points: &[Point],
     options: &FitOptions,
 ) -> Result<Fit, ScalingError> {
-    let points = without_highest(points, options.drop_highest);
+    let kept: Vec<Point> = points.iter().filter(|p| options.keeps(&p.at)).copied().collect();
+    let points = without_highest(&kept, options.drop_highest);
     let data = Data::new(law, &points)?;
     let n = law.spec().theta.len();
     let back = data.centre().map(|c| -c);

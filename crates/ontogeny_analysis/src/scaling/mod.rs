@@ -28,7 +28,7 @@ mod validate;
 
 pub use average::{Average, Member, Weighing, average};
 pub use bootstrap::{Bootstrap, BootstrapOptions, bootstrap};
-pub use budgets::{budgets, up_to};
+pub use budgets::{BUDGET_FACTOR, budgets, up_to};
 pub use data::{Data, Point, Scale};
 pub use diagnostics::{Diagnostics, diagnose, extrapolation_decades};
 pub use downstream::{Link, LinkFit, fit_link};
@@ -44,7 +44,7 @@ pub use laws::{
 pub use power_line::PowerLine;
 pub use predict::{Prediction, predict};
 pub use profile::{ProfileInterval, profile_interval};
-pub use validate::{HeldOut, ValidateOptions, held_out_error, leave_largest_out};
+pub use validate::{HeldOut, ValidateOptions, held_out_error, leave_largest_out, roll_forward};
 
 #[cfg(test)]
 mod tests;

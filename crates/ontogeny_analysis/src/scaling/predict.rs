@@ -7,7 +7,9 @@ use super::diagnostics::extrapolation_decades;
 use super::error::ScalingError;
 use super::fit::{check_inputs, ln_loss};
 use super::law::Input;
+use super::validate::HeldOut;
 use ontogeny_core::random::Philox;
+use std::collections::BTreeMap;
 
 /// A predicted loss.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,25 +55,48 @@ fn draws(boots: &[(&Member, Bootstrap)], at: &Scale, seed: u64, n: usize) -> Vec
     all
 }
 
-/// What widening is needed for intervals to have covered the budgets left out, at one confidence.
+/// Half-width, in ln(loss), that intervals would have needed on budgets predicted from smaller ones, carried to a place
+/// `reach` times beyond the largest run; `None` if no budget could be left out.
 ///
-/// Scores are the held-out errors of the heaviest form over the half-width that its residuals alone would give there;
-/// the quantile at `ceil((k + 1) q) / k` of the worst error per budget is taken, or the largest where there are too few
-/// budgets for it. Never below 1.
-fn widening(member: &Member, confidence: f64, half_width: f64) -> f64 {
-    let mut worst: std::collections::BTreeMap<usize, Vec<f64>> = std::collections::BTreeMap::new();
-    for h in &member.held_out {
-        worst.entry(h.budget).or_default().push(h.ln_error.abs());
-    }
-    // One number per budget: the quantile of its errors at the wanted confidence.
-    let mut scores: Vec<f64> = (worst.into_values())
-        .filter_map(|e| crate::math::quantile(&e, confidence))
-        .map(|e| e / half_width.max(1e-12))
+/// A wrong exponent errs in proportion to the logarithm of the reach, so an error made `r` beyond is scaled by
+/// `ln(reach) / ln(r)`; errors that reach less than half as far, in logarithms, say little and are left out unless there
+/// are no others (then those that reach farthest count). Of the errors of one budget from one place the quantile at
+/// `confidence` is taken, and of these the one at `ceil((k + 1) q) / k`, or the largest where there are too few.
+fn needed(members: &[Member], reach: f64, confidence: f64) -> Option<f64> {
+    let held: Vec<(&HeldOut, f64)> = (members.iter())
+        .filter(|m| m.weight >= 0.01)
+        .flat_map(|m| m.rolled.iter().map(move |h| (h, m.weight)))
         .collect();
+    let far = held.iter().map(|(h, _)| h.reach).fold(f64::NEG_INFINITY, f64::max);
+    let wanted = reach.max(1.0).ln();
+    let least = (0.5 * wanted).min(0.99 * far.max(1.0).ln());
+    let mut cells: BTreeMap<(usize, usize), Vec<(f64, f64)>> = BTreeMap::new();
+    for (h, weight) in held {
+        let at = h.reach.max(1.0).ln();
+        if at < least {
+            continue;
+        }
+        let scale = if at > 0.0 { (wanted / at).max(1.0) } else { 1.0 };
+        cells.entry((h.budget, h.n_below)).or_default().push((h.ln_error.abs() * scale, weight));
+    }
+    let mut scores: Vec<f64> =
+        cells.into_values().filter_map(|errors| weighted_quantile(errors, confidence)).collect();
     scores.sort_by(f64::total_cmp);
     let k = scores.len();
     let at = (((k + 1) as f64 * confidence).ceil() as usize).min(k);
-    at.checked_sub(1).map_or(1.0, |i| scores[i].max(1.0))
+    at.checked_sub(1).map(|i| scores[i])
+}
+
+/// The least value with at least `q` of the weight at or below it.
+fn weighted_quantile(mut values: Vec<(f64, f64)>, q: f64) -> Option<f64> {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let total: f64 = values.iter().map(|v| v.1).sum();
+    let mut sum = 0.0;
+    let reached = values.iter().find(|v| {
+        sum += v.1;
+        sum >= q * total
+    });
+    reached.or(values.last()).map(|v| v.0)
 }
 
 /// Predicts the loss of a new run at `at` with central intervals at each confidence.
@@ -90,13 +115,16 @@ pub fn predict(
     }
     let middle = average.loss(at)?;
     let sorted = draws(boots, at, seed, 4000);
+    let top = average.members.iter().flat_map(|m| &m.fit.points).map(|p| p.at.flops);
+    let reach = at.flops / top.fold(0.0, f64::max);
     let mut intervals = Vec::new();
     let mut widened = 1.0_f64;
     for &confidence in confidences {
         let Some((low, high)) = central(&sorted, confidence) else { continue };
         let (below, above) = (middle.ln() - low, high - middle.ln());
-        let half = 0.5 * (high - low);
-        let factor = average.members.first().map_or(1.0, |m| widening(m, confidence, half));
+        let half = (0.5 * (high - low)).max(1e-12);
+        let factor =
+            needed(&average.members, reach, confidence).map_or(1.0, |e| (e / half).max(1.0));
         widened = widened.max(factor);
         let reach = |side: f64| (factor * side.max(0.25 * half)).max(0.0);
         intervals.push((

@@ -121,8 +121,8 @@ fn averages_prefer_the_planted_form_and_their_intervals_cover() {
     let points = synthetic(3, 12);
     let below = up_to(&points, 1.1e21);
     let forms: [&'static dyn Law; 3] = [&Chinchilla, &KaplanNd, &Overtraining];
-    let options = (FitOptions::default(), ValidateOptions::default());
-    let all = average(&forms, &below, Weighing::HeldOut, &options.0, &options.1).unwrap();
+    let options = (FitOptions::default(), 1.5);
+    let all = average(&forms, &below, Weighing::HeldOut, &options.0, options.1).unwrap();
     assert_ne!(all.members[0].fit.law.spec().name, "kaplan-nd");
     let boots = all.bootstrap(&BootstrapOptions { n_resamples: 200, ..Default::default() });
     let beyond: Vec<&Point> = points.iter().filter(|p| p.at.flops > 2e21).collect();
@@ -132,7 +132,7 @@ fn averages_prefer_the_planted_form_and_their_intervals_cover() {
     });
     // 12 points of one budget share its error; more than half must be inside.
     assert!(covered.count() >= 7);
-    let bic = average(&forms, &below, Weighing::Bic, &options.0, &options.1).unwrap();
+    let bic = average(&forms, &below, Weighing::Bic, &options.0, options.1).unwrap();
     assert!((bic.members.iter().map(|m| m.weight).sum::<f64>() - 1.0).abs() < 1e-12);
 }
 

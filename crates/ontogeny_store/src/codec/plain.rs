@@ -1,10 +1,9 @@
-//! Codec 1: one Zstandard frame.
+//! Codec 1: one Zstandard frame. It is read, and no longer written.
 
-use crate::chunks::ChunkId;
-use crate::codec::{ChunkCodec, ChunkSource};
+use crate::codec::ChunkCodec;
 use std::io;
 
-/// Zstandard at its fastest level: weights have little to compress, and training waits for it.
+/// Zstandard as it is.
 pub(crate) struct Plain;
 
 impl ChunkCodec for Plain {
@@ -12,11 +11,7 @@ impl ChunkCodec for Plain {
         1
     }
 
-    fn encode(&self, raw: &[u8], _: Option<&ChunkId>, _: &dyn ChunkSource) -> io::Result<Vec<u8>> {
-        zstd::bulk::compress(raw, 1)
-    }
-
-    fn decode(&self, stored: &[u8], n_raw: usize, _: &dyn ChunkSource) -> io::Result<Vec<u8>> {
+    fn decode(&self, stored: &[u8], n_raw: usize, _: &[&[u8]]) -> io::Result<Vec<u8>> {
         zstd::bulk::decompress(stored, n_raw)
     }
 }

@@ -1,35 +1,33 @@
-//! Codec 2: the bytes of 4-byte words sorted by their place in the word, then one Zstandard frame.
+//! The bytes of words sorted by their place in the word: all first bytes, then all second ones, and so on.
 //!
-//! First all first bytes, then all second ones, and so on; bytes after the last whole word follow as they are.
-//! Exponents of weights are alike and compress, mantissas are noise and are copied: together they would hide
-//! one another. Chunks of other types lose little by it.
+//! Exponents of weights are alike and compress, mantissas are noise: together they would hide one another.
 
-use crate::chunks::ChunkId;
-use crate::codec::{ChunkCodec, ChunkSource};
+use crate::codec::ChunkCodec;
 use std::io;
 
-const WORD: usize = 4;
-
-/// Zstandard over byte planes.
+/// Codec 2: planes of 4-byte words, then one Zstandard frame. Bytes after the last whole word follow as they
+/// are. It is read, and no longer written.
 pub(crate) struct Planes;
 
-fn split(raw: &[u8]) -> Vec<u8> {
-    let (words, rest) = raw.as_chunks::<WORD>();
-    let mut out = Vec::with_capacity(raw.len());
-    for place in 0..WORD {
-        out.extend(words.iter().map(|w| w[place]));
+/// Appends one plane of whole words.
+pub(crate) fn take_plane(words: &[u8], place: usize, width: usize, out: &mut Vec<u8>) {
+    // With the width known, the loops become shuffles.
+    match width {
+        8 => out.extend(words.as_chunks::<8>().0.iter().map(|w| w[place])),
+        4 => out.extend(words.as_chunks::<4>().0.iter().map(|w| w[place])),
+        2 => out.extend(words.as_chunks::<2>().0.iter().map(|w| w[place])),
+        _ => out.extend_from_slice(words),
     }
-    out.extend_from_slice(rest);
-    out
 }
 
-fn join(planes: &[u8]) -> Vec<u8> {
-    let n = planes.len() / WORD;
-    let mut out = planes.to_vec();
-    for (i, word) in out.as_chunks_mut::<WORD>().0.iter_mut().enumerate() {
-        *word = std::array::from_fn(|place| planes[place * n + i]);
+/// Puts one plane back into the words.
+pub(crate) fn put_plane(plane: &[u8], place: usize, width: usize, words: &mut [u8]) {
+    match width {
+        8 => words.as_chunks_mut::<8>().0.iter_mut().zip(plane).for_each(|(w, &b)| w[place] = b),
+        4 => words.as_chunks_mut::<4>().0.iter_mut().zip(plane).for_each(|(w, &b)| w[place] = b),
+        2 => words.as_chunks_mut::<2>().0.iter_mut().zip(plane).for_each(|(w, &b)| w[place] = b),
+        _ => words.copy_from_slice(plane),
     }
-    out
 }
 
 impl ChunkCodec for Planes {
@@ -37,47 +35,34 @@ impl ChunkCodec for Planes {
         2
     }
 
-    fn encode(&self, raw: &[u8], _: Option<&ChunkId>, _: &dyn ChunkSource) -> io::Result<Vec<u8>> {
-        zstd::bulk::compress(&split(raw), 1)
-    }
-
-    fn decode(&self, stored: &[u8], n_raw: usize, _: &dyn ChunkSource) -> io::Result<Vec<u8>> {
-        Ok(join(&zstd::bulk::decompress(stored, n_raw)?))
+    fn decode(&self, stored: &[u8], n_raw: usize, _: &[&[u8]]) -> io::Result<Vec<u8>> {
+        const WIDTH: usize = 4;
+        let planes = zstd::bulk::decompress(stored, n_raw)?;
+        let n = planes.len() / WIDTH;
+        let mut words = planes.clone();
+        if n > 0 {
+            for (place, plane) in planes.chunks_exact(n).take(WIDTH).enumerate() {
+                put_plane(plane, place, WIDTH, &mut words[..n * WIDTH]);
+            }
+        }
+        Ok(words)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::plain::Plain;
-    use ontogeny_core::random::Philox;
-
-    struct Nothing;
-
-    impl ChunkSource for Nothing {
-        fn chunk(&self, _: &ChunkId) -> Option<Vec<u8>> {
-            None
-        }
-    }
 
     #[test]
     fn every_length_comes_back() {
         for n in 0..70 {
             let raw: Vec<u8> = (0..n).map(|i| i * 3).collect();
-            let stored = Planes.encode(&raw, None, &Nothing).unwrap();
-            assert_eq!(Planes.decode(&stored, raw.len(), &Nothing).unwrap(), raw);
+            let whole = raw.len() / 4 * 4;
+            let mut planes = Vec::new();
+            (0..4).for_each(|place| take_plane(&raw[..whole], place, 4, &mut planes));
+            planes.extend(&raw[whole..]);
+            let stored = zstd::bulk::compress(&planes, 1).unwrap();
+            assert_eq!(Planes.decode(&stored, raw.len(), &[]).unwrap(), raw);
         }
-    }
-
-    #[test]
-    fn weights_take_less_than_as_they_are() {
-        let draws = Philox::new(1, "weights").at(0);
-        let raw: Vec<u8> =
-            (0..1 << 18).flat_map(|i| (0.02 * draws.normal(i) as f32).to_le_bytes()).collect();
-        let len = |codec: &dyn ChunkCodec| codec.encode(&raw, None, &Nothing).unwrap().len();
-        let (plain, planes) = (len(&Plain), len(&Planes));
-        // Sign and exponent of normal numbers hold about 4 of their 9 bits.
-        println!("{} raw, {plain} plain, {planes} in planes", raw.len());
-        assert!(planes * 100 < plain * 95 && planes * 100 < raw.len() * 87);
     }
 }

@@ -68,7 +68,7 @@ fn law_8_a_flipped_byte_hurts_nobody() {
     insta::assert_snapshot!(check_damage(|run| {
         let path = run.join("checkpoints/20.json");
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(path, text.replace("\"step\": 20", "\"step\": 21")).unwrap();
+        fs::write(path, text.replace("\"step\":20", "\"step\":21")).unwrap();
     }), @"read run bad: its checksum does not match its content, bytes were changed; restore it from a copy: <store>/runs/bad/checkpoints/20.json");
     insta::assert_snapshot!(check_damage(|run| {
         let object = object_of(run);
@@ -236,6 +236,9 @@ fn a_full_disk_says_so_and_keeps_what_was_acknowledged() {
         let written = w.checkpoint(Step(1000), &tensors, serde_json::Value::Null);
         assert!(matches!(written, Err(StoreError::Full { .. })));
     }
+    // One that is written later fails at the next call that can tell.
+    w.checkpoint_later(Step(1001), vec![state.clone()], serde_json::Value::Null).ok();
+    assert!(matches!(w.sync(), Err(StoreError::Full { .. })));
     let body = ontogeny_core::LedgerBody::Note { about: "r".to_owned(), text: "x".repeat(5000) };
     let sealed = store.ledger().append(body, &ontogeny_core::FixedClock(0.0));
     assert!(matches!(sealed, Err(StoreError::Full { .. })));
@@ -245,6 +248,9 @@ fn a_full_disk_says_so_and_keeps_what_was_acknowledged() {
     w.sync().unwrap();
     w.seal().unwrap();
     assert_eq!(steps(&store, "r"), (0..1000).collect::<Vec<_>>());
+    w.checkpoint_later(Step(1002), vec![state.clone()], serde_json::Value::Null).unwrap();
+    w.sync().unwrap();
+    assert_eq!(store.run(&run_id("r")).unwrap().checkpoint(Step(1002)).unwrap().tensors, [state]);
 }
 
 #[test]

@@ -30,19 +30,27 @@ fn writer_that_will_be_killed() {
     if let Some(last) = both {
         w.truncate_after(last).unwrap();
     }
+    let mut later = None;
     for t in both.map_or(0, |last| last.0 + 1).. {
         let clocks = Clocks { n_examples: t, ..Clocks::default() };
         let rows = [("a", "1", t as f64), ("b", "1", -(t as f64)), ("c", "1", f64::NAN)];
         w.append(Step(t), clocks, &rows).unwrap();
         w.append_tensor(Step(t), "v", "1", &[4], &[t as f32; 4]).unwrap();
+        if t % 7 == 0 {
+            w.checkpoint_later(Step(t), vec![state(t)], t.into()).unwrap();
+            later = Some(t);
+        }
         if t % 3 == 0 {
             w.sync().unwrap();
             println!("rows {t}");
+            if let Some(t) = later.take() {
+                println!("checkpoint {t}");
+            }
         }
         if t % 11 == 0 {
-            let state = OwnedTensor::from_f32("w", &[50_000], &vec![t as f32; 50_000]);
-            w.checkpoint(Step(t), &[state.view()], t.into()).unwrap();
+            w.checkpoint(Step(t), &[state(t).view()], t.into()).unwrap();
             println!("checkpoint {t}");
+            later = None;
         }
         if t % 17 == 0 {
             let body = LedgerBody::Note { about: "r".to_owned(), text: t.to_string() };
@@ -53,6 +61,12 @@ fn writer_that_will_be_killed() {
             w.seal().unwrap();
         }
     }
+}
+
+/// A state in which nothing is as it was one step before.
+fn state(t: u64) -> OwnedTensor {
+    let values: Vec<f32> = (0..50_000_u64).map(|i| ((i * (t + 3)) as f32).sin()).collect();
+    OwnedTensor::from_f32("w", &[50_000], &values)
 }
 
 fn start(store: &Path) -> Child {
@@ -133,9 +147,16 @@ fn check(store: &Store, acked: Acked) -> usize {
     let vectors = run.tensor("v").unwrap();
     assert!(vectors.len() as u64 > acked.rows.unwrap_or(0));
     assert!(vectors.windows(2).all(|w| w[0].step.next() == w[1].step));
+    let checkpoints = run.checkpoints().unwrap();
     if let Some(t) = acked.checkpoint {
-        let c = run.checkpoint(Step(t)).unwrap();
-        assert_eq!(c.tensors[0].to_f32().unwrap(), vec![t as f32; 50_000]);
+        assert!(checkpoints.contains(&Step(t)));
+        assert_eq!(run.checkpoint(Step(t)).unwrap().tensors, [state(t)]);
+    }
+    if let Some(&last) = checkpoints.last() {
+        // Acknowledged or not: what is there is whole, and has its rows.
+        assert_eq!(run.checkpoint(last).unwrap().tensors, [state(last.0)]);
+        assert!(run.series("a").unwrap().unwrap().points.len() as u64 > last.0);
+        assert!(vectors.last().is_some_and(|v| v.step >= last));
     }
     whole.torn_tails.len()
 }

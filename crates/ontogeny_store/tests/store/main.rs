@@ -1,6 +1,7 @@
 //! The store as its users see it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod chains;
 mod crash;
 mod errors;
 mod law_9;

@@ -10,7 +10,7 @@ use crate::face::Face;
 use crate::failure::Failure;
 use crate::names;
 use ontogeny_analysis::scaling::{
-    Average, BootstrapOptions, FitOptions, LAWS, Law, Point, ValidateOptions, Weighing, average,
+    Average, BUDGET_FACTOR, BootstrapOptions, FitOptions, LAWS, Law, Point, Weighing, average,
     by_name,
 };
 use std::io::Write;
@@ -99,7 +99,7 @@ impl Recipe {
             !self.laws.is_empty() || !has_sizes || l.spec().inputs.len() > 1
         };
         let laws: Vec<&'static dyn Law> = laws.iter().filter(is_wanted).copied().collect();
-        let (fit, validate) = (self.fit_options(points), ValidateOptions::default());
-        Ok(average(&laws, points, Weighing::HeldOut, &fit, &validate)?)
+        let fit = self.fit_options(points);
+        Ok(average(&laws, points, Weighing::HeldOut, &fit, BUDGET_FACTOR)?)
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
 fn fitted(average: &Average, points: &[Point]) -> Figure {
     let group = |m: &Member| {
         let at = points.iter().filter_map(|p| Some((m.fit.loss(&p.at).ok()?, p.loss)));
-        Line { name: m.fit.law.spec().name.to_owned(), points: at.collect(), ..Line::default() }
+        Line { name: m.name(), points: at.collect(), ..Line::default() }
     };
     // The marks of several laws would hide each other.
     let groups = average.members.iter().take(1).map(group).collect();

@@ -55,7 +55,8 @@ pub(super) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     }
     let forms = average.members.iter().map(|m| {
         json!({
-            "law": m.fit.law.spec().name, "weight": m.weight, "held_out_error": m.held_out_error,
+            "law": m.fit.law.spec().name,
+            "least_tokens_per_param": m.fit.options.least_tokens_per_param, "weight": m.weight, "held_out_error": m.held_out_error,
         })
     });
     if face.json {
@@ -65,12 +66,12 @@ pub(super) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     table.write(out, "")?;
     writeln!(
         out,
-        "\nforms, weighted by their errors on the largest budgets predicted from smaller ones:"
+        "\nforms, weighted by their errors on larger budgets predicted from smaller ones:"
     )?;
     let mut table = Table::new(["law", "weight", "held-out error"]);
     for m in &average.members {
         let error = m.held_out_error.map_or_else(|| "-".to_owned(), number);
-        table.row([m.fit.law.spec().name.to_owned(), format!("{:.3}", m.weight), error]);
+        table.row([m.name(), format!("{:.3}", m.weight), error]);
     }
     table.write(out, "  ")?;
     if average.members.iter().all(|m| m.held_out_error.is_none()) {

@@ -2,6 +2,7 @@
 
 mod forest;
 mod hazard;
+mod hierarchy;
 mod hurdle;
 mod normal_scores;
 mod ridge;
@@ -13,10 +14,12 @@ mod waiting;
 
 pub use forest::PooledForest;
 pub use hazard::Hazard;
+pub use hierarchy::HierarchicalCurves;
 pub use hurdle::PooledHurdle;
 pub use ridge::PooledRidge;
 
 pub(crate) use forest::{CHANGE_ENTRY as FOREST_CHANGE, LEVEL_ENTRY as FOREST_LEVEL};
 pub(crate) use hazard::ENTRY as HAZARD;
+pub(crate) use hierarchy::ENTRY as HIERARCHY;
 pub(crate) use hurdle::ENTRY as HURDLE;
 pub(crate) use ridge::ENTRY as RIDGE;

@@ -1,0 +1,326 @@
+//! Which way of storing a part takes least, by trial on a sample of its numbers.
+
+use crate::codec::numbers::{Bf16, Coefs, F16, F32, F64, Float, Number};
+use crate::codec::residual::{self, Model, Scale};
+
+/// Numbers of a part that are tried.
+const SAMPLE: usize = 1024;
+/// Neighbours in the sample; they lie together in memory.
+const STRETCH: usize = 64;
+/// Planes that would lose less than this many bits per byte stay as they are.
+const WORTH_BITS: f64 = 0.15;
+
+/// How the words of a part are stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Plan {
+    /// Byte planes of the words themselves, or of their difference to the base; the planes in `mask` compress.
+    Planes { is_difference: bool, mask: u8 },
+    /// Distances from a prediction.
+    Residual(Model),
+}
+
+/// Bits that tell the plan itself.
+pub(crate) fn header_bits(plan: &Plan) -> f64 {
+    match plan {
+        Plan::Planes { .. } => 8.0,
+        Plan::Residual(m) => 24.0 + 32.0 * f64::from(m.n_coefs),
+    }
+}
+
+/// Chooses a plan. `previous` is that of the part before if it is of the same kind of number: it costs nothing to
+/// say that it stays.
+pub(crate) fn choose(
+    number: Number,
+    raw: &[u8],
+    ancestors: &[&[u8]],
+    previous: Option<Plan>,
+) -> Plan {
+    let n = raw.len() / number.width();
+    let raw_sample = sample(raw, number.width());
+    let samples: Vec<Vec<u8>> = ancestors.iter().map(|a| sample(a, number.width())).collect();
+    let ancestors: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
+    let mut trial = Trial { n, best: None };
+    if let Some(plan) = previous {
+        trial.offer(plan, bits_of(number, &raw_sample, &ancestors, &plan), 0.0);
+    }
+    trial.offer_planes(number, &raw_sample, &[]);
+    if !ancestors.is_empty() {
+        if number.is_float() {
+            let models = match number {
+                Number::F64 => models::<F64>(&raw_sample, &ancestors),
+                Number::F32 => models::<F32>(&raw_sample, &ancestors),
+                Number::F16 => models::<F16>(&raw_sample, &ancestors),
+                _ => models::<Bf16>(&raw_sample, &ancestors),
+            };
+            for (model, bits) in models {
+                let plan = Plan::Residual(model);
+                trial.offer(plan, bits, header_bits(&plan));
+            }
+        } else {
+            trial.offer_planes(number, &raw_sample, &ancestors);
+        }
+    }
+    trial.best.map_or(Plan::Planes { is_difference: false, mask: 0xff }, |(_, plan)| plan)
+}
+
+struct Trial {
+    n: usize,
+    best: Option<(f64, Plan)>,
+}
+
+impl Trial {
+    fn offer(&mut self, plan: Plan, bits_per_word: f64, header: f64) {
+        let bits = bits_per_word * self.n as f64 + header;
+        if self.best.is_none_or(|(b, _)| bits < b) {
+            self.best = Some((bits, plan));
+        }
+    }
+
+    fn offer_planes(&mut self, number: Number, sample: &[u8], ancestors: &[&[u8]]) {
+        let is_difference = !ancestors.is_empty();
+        let (mut mask, mut bits) = (0, 0.0);
+        let words = words(number, sample, ancestors.first().copied());
+        for place in 0..number.width() {
+            let plane = words.chunks_exact(number.width()).map(|w| w[place]);
+            let h = entropy(plane);
+            let compresses = h < 8.0 - WORTH_BITS;
+            mask |= u8::from(compresses) << place;
+            bits += if compresses { h } else { 8.0 };
+        }
+        let plan = Plan::Planes { is_difference, mask };
+        self.offer(plan, bits, header_bits(&plan));
+    }
+}
+
+/// The words as planes hold them: floats turned left by one bit, so that the exponent lies in one plane and the
+/// sign is noise in the lowest; or the difference to the words of the base.
+pub(crate) fn words(number: Number, raw: &[u8], base: Option<&[u8]>) -> Vec<u8> {
+    macro_rules! each {
+        ($t:ty) => {{
+            const N: usize = size_of::<$t>();
+            let mut words = raw[..raw.len() / N * N].to_vec();
+            let places = words.as_chunks_mut::<N>().0.iter_mut();
+            match base {
+                Some(base) => {
+                    for (w, b) in places.zip(base.as_chunks::<N>().0) {
+                        let d = <$t>::from_le_bytes(*w).wrapping_sub(<$t>::from_le_bytes(*b));
+                        *w = d.to_le_bytes();
+                    }
+                }
+                None if number.is_float() => {
+                    for w in places {
+                        *w = <$t>::from_le_bytes(*w).rotate_left(1).to_le_bytes();
+                    }
+                }
+                None => {}
+            }
+            words
+        }};
+    }
+    match number.width() {
+        8 => each!(u64),
+        4 => each!(u32),
+        2 => each!(u16),
+        _ => each!(u8),
+    }
+}
+
+/// The inverse of [`words`], in place.
+pub(crate) fn unwords(number: Number, words: &mut [u8], base: Option<&[u8]>) {
+    macro_rules! each {
+        ($t:ty) => {{
+            const N: usize = size_of::<$t>();
+            let words = words.as_chunks_mut::<N>().0.iter_mut();
+            match base {
+                Some(base) => {
+                    for (w, b) in words.zip(base.as_chunks::<N>().0) {
+                        let x = <$t>::from_le_bytes(*w).wrapping_add(<$t>::from_le_bytes(*b));
+                        *w = x.to_le_bytes();
+                    }
+                }
+                None if number.is_float() => {
+                    for w in words {
+                        *w = <$t>::from_le_bytes(*w).rotate_right(1).to_le_bytes();
+                    }
+                }
+                None => {}
+            }
+        }};
+    }
+    match number.width() {
+        8 => each!(u64),
+        4 => each!(u32),
+        2 => each!(u16),
+        _ => each!(u8),
+    }
+}
+
+/// Stretches of whole words, spread evenly.
+fn sample(raw: &[u8], width: usize) -> Vec<u8> {
+    let n = raw.len() / width;
+    if n <= SAMPLE {
+        return raw[..n * width].to_vec();
+    }
+    let n_stretches = SAMPLE / STRETCH;
+    let starts = (0..n_stretches).map(|i| i * (n - STRETCH) / (n_stretches - 1));
+    starts.flat_map(|from| raw[from * width..(from + STRETCH) * width].iter().copied()).collect()
+}
+
+/// Order-0 entropy in bits per byte, with the correction of Miller and Madow for small samples.
+fn entropy(bytes: impl Iterator<Item = u8>) -> f64 {
+    let mut counts = [0_u32; 256];
+    bytes.for_each(|b| counts[usize::from(b)] += 1);
+    entropy_of(&counts)
+}
+
+fn entropy_of(counts: &[u32; 256]) -> f64 {
+    let n = f64::from(counts.iter().sum::<u32>());
+    let n_used = counts.iter().filter(|&&c| c > 0).count() as f64;
+    let correction = (n_used - 1.0) / (2.0 * std::f64::consts::LN_2);
+    ((bits_in_all(counts) + correction) / n.max(1.0)).clamp(0.0, 8.0)
+}
+
+/// Bits of all bytes together under the best code for them.
+pub(crate) fn bits_in_all(counts: &[u32; 256]) -> f64 {
+    let n = f64::from(counts.iter().sum::<u32>());
+    let used = counts.iter().filter(|&&c| c > 0).map(|&c| f64::from(c));
+    n * n.max(1.0).log2() - used.map(|c| c * c.log2()).sum::<f64>()
+}
+
+fn padded<'a>(ancestors: &[&'a [u8]]) -> [&'a [u8]; 3] {
+    std::array::from_fn(|i| ancestors.get(i).copied().unwrap_or_default())
+}
+
+fn bits_of(number: Number, raw: &[u8], ancestors: &[&[u8]], plan: &Plan) -> f64 {
+    match (plan, number) {
+        (Plan::Planes { is_difference, mask }, _) => {
+            if *is_difference && ancestors.is_empty() {
+                return f64::INFINITY;
+            }
+            let base = ancestors.first().copied().filter(|_| *is_difference);
+            let words = words(number, raw, base);
+            let plane = |p: usize| words.chunks_exact(number.width()).map(move |w| w[p]);
+            let planes = 0..number.width();
+            planes.map(|p| if mask >> p & 1 == 1 { entropy(plane(p)) } else { 8.0 }).sum()
+        }
+        (Plan::Residual(m), _) if residual::n_before(m.n_coefs) > ancestors.len() => f64::INFINITY,
+        (Plan::Residual(m), Number::F64) => model_bits::<F64>(raw, &padded(ancestors), m),
+        (Plan::Residual(m), Number::F32) => model_bits::<F32>(raw, &padded(ancestors), m),
+        (Plan::Residual(m), Number::F16) => model_bits::<F16>(raw, &padded(ancestors), m),
+        (Plan::Residual(m), _) => model_bits::<Bf16>(raw, &padded(ancestors), m),
+    }
+}
+
+/// Bits per number under a model.
+fn model_bits<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], model: &Model) -> f64 {
+    let mut counts = [0; 256];
+    let (mut n_bits, mut n) = (0_u64, 0_u64);
+    see::<F>(raw, ancestors, model, |p, x| {
+        let (is_before, distance) = F::difference(x, p);
+        let (token, bits) = residual::token::<F>(is_before, distance, model.low_bits::<F>(p));
+        counts[usize::from(token)] += 1;
+        n_bits += u64::from(bits);
+        n += 1;
+    });
+    entropy_of(&counts) + n_bits as f64 / n.max(1) as f64
+}
+
+fn see<F: Float>(
+    raw: &[u8],
+    ancestors: &[&[u8]; 3],
+    model: &Model,
+    see: impl FnMut(F::Bits, F::Bits),
+) {
+    match model.n_coefs {
+        0 => residual::for_each::<F, 0>(raw, ancestors, &model.coefs, see),
+        1 => residual::for_each::<F, 1>(raw, ancestors, &model.coefs, see),
+        2 => residual::for_each::<F, 2>(raw, ancestors, &model.coefs, see),
+        _ => residual::for_each::<F, 3>(raw, ancestors, &model.coefs, see),
+    }
+}
+
+/// Models worth a trial, with their bits per number: both scales for the number before itself, and the better
+/// scale for predictions with ever more coefficients.
+fn models<F: Float>(raw: &[u8], ancestors: &[&[u8]]) -> Vec<(Model, f64)> {
+    let before = padded(ancestors);
+    let tried = |n_coefs, coefs, scale| {
+        let mut model = Model { scale, level: 0, n_coefs, coefs };
+        model.level = level::<F>(raw, &before, &model);
+        (model, model_bits::<F>(raw, &before, &model))
+    };
+    let relative = tried(0, [0.0; 3], Scale::Relative);
+    let absolute = tried(0, [0.0; 3], Scale::Absolute);
+    let scale = if relative.1 <= absolute.1 { Scale::Relative } else { Scale::Absolute };
+    let mut found = vec![relative, absolute];
+    for n_coefs in 1..=ancestors.len().min(3) {
+        if let Some(coefs) = fitted::<F>(raw, &before, n_coefs) {
+            found.push(tried(n_coefs as u8, coefs, scale));
+        }
+    }
+    found
+}
+
+/// The level at which a typical distance keeps five bits in its token.
+fn level<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], model: &Model) -> i16 {
+    let (mut sum, mut n) = (0_i64, 0_i64);
+    see::<F>(raw, ancestors, model, |p, x| {
+        let (_, distance) = F::difference(x, p);
+        sum += i64::from(64 - distance.leading_zeros());
+        if model.scale == Scale::Absolute {
+            sum += i64::from(F::exponent(p));
+        }
+        n += 1;
+    });
+    ((sum + n / 2) / n.max(1) - 5) as i16
+}
+
+/// Least squares of `x - x1` on `x1`, its last change and the change of that; `None` if they do not tell it.
+fn fitted<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], n_coefs: usize) -> Option<Coefs> {
+    let mut normal = [[0.0_f64; 4]; 3];
+    let mut add = |y: f64, row: [f64; 3]| {
+        if y.is_finite() && row.iter().all(|v| v.is_finite()) {
+            for i in 0..3 {
+                for j in 0..3 {
+                    normal[i][j] += row[i] * row[j];
+                }
+                normal[i][3] += row[i] * y;
+            }
+        }
+    };
+    for (i, x) in raw.chunks_exact(F::BYTES).enumerate() {
+        let value = |a: usize| {
+            let at = i * F::BYTES;
+            ancestors[a].get(at..at + F::BYTES).map_or(0.0, |b| F::value(F::load(b)))
+        };
+        let (x, x1, x2, x3) = (F::value(F::load(x)), value(0), value(1), value(2));
+        let mut row = [x1, x1 - x2, (x1 - x2) - (x2 - x3)];
+        row[n_coefs..].fill(0.0);
+        add(x - x1, row);
+    }
+    let mut coefs = [0.0; 3];
+    for (c, solved) in coefs.iter_mut().zip(solve(&mut normal, n_coefs)?) {
+        *c = solved as f32;
+    }
+    coefs.iter().all(|c| c.is_finite()).then_some(coefs)
+}
+
+/// Solves the leading `n` normal equations by elimination; they are positive definite or of no use.
+fn solve(m: &mut [[f64; 4]; 3], n: usize) -> Option<[f64; 3]> {
+    for k in 0..n {
+        let pivot = m[k][k];
+        if pivot <= 0.0 || !pivot.is_finite() {
+            return None;
+        }
+        for i in k + 1..n {
+            let factor = m[i][k] / pivot;
+            let row = m[k];
+            m[i].iter_mut().zip(row).skip(k).for_each(|(x, r)| *x -= factor * r);
+        }
+    }
+    let mut x = [0.0; 3];
+    for k in (0..n).rev() {
+        let known: f64 = (k + 1..n).map(|j| m[k][j] * x[j]).sum();
+        x[k] = (m[k][3] - known) / m[k][k];
+    }
+    Some(x)
+}
