@@ -3,11 +3,11 @@
 //! `cargo bench -p ontogeny_store --bench series -- FOLDER`, where the folder holds `layout.json`
 //! (`[[name, "f32", shape], ...]`) and files `step*.bin` with the bytes of the tensors joined, as
 //! `benches/peers/series.py` makes them. The store is made in the folder for temporary files: on a disk in
-//! memory (`TMPDIR=/dev/shm`) the times are those of the code.
+//! memory (`TMPDIR=/dev/shm`) the times are those of the code. With `--middle` instead: how long one tensor takes.
 #![expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
 
 use ontogeny_core::{Clocks, RunId, RunManifest, RunStatus, Seeds, Step, Versions};
-use ontogeny_store::{Dtype, Store, TensorView};
+use ontogeny_store::{Dtype, OwnedTensor, Store, TensorView};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -117,7 +117,49 @@ fn measure(folder: &Path) {
     );
 }
 
+/// How long one tensor alone takes, by readers that know nothing yet, from the middle of many checkpoints.
+fn middle(n_checkpoints: u64, n_numbers: usize) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open_or_create(dir.path()).expect("a store");
+    let run = RunId::new("r").expect("a valid name");
+    let mut w = store.create_run(&manifest(&run)).expect("a run");
+    let at = |t: u64| {
+        let value = |i: usize| (i as f32).sin() + 1e-3 * (i as f32 + t as f32 * 0.1).cos();
+        let values: Vec<f32> = (0..n_numbers).map(value).collect();
+        OwnedTensor::from_f32("w", &[n_numbers], &values)
+    };
+    for t in 0..n_checkpoints {
+        let other = OwnedTensor::from_f32("b", &[8], &[t as f32; 8]);
+        w.checkpoint_later(Step(t), vec![at(t), other], serde_json::Value::Null)
+            .expect("checkpoint");
+    }
+    drop(w);
+    let mut ms: Vec<f64> = (0..130)
+        .map(|i| {
+            let step = n_checkpoints / 2 - 65 + i;
+            let start = Instant::now();
+            let reader = store.run(&run).expect("the run");
+            let found = reader.checkpoint_tensor(Step(step), "w").expect("a checkpoint");
+            let took = 1e3 * start.elapsed().as_secs_f64();
+            assert_eq!(found, Some(at(step)));
+            took
+        })
+        .collect();
+    ms.sort_by(f64::total_cmp);
+    println!(
+        "one tensor of {} bytes from the middle of {n_checkpoints} checkpoints: {:.2} ms median, {:.2} ms at most",
+        4 * n_numbers,
+        ms[65],
+        ms[129]
+    );
+}
+
 fn main() {
+    if std::env::args().any(|a| a == "--middle") {
+        middle(10_000, 2_000);
+        middle(300, 1 << 18);
+        return;
+    }
     let folders = std::env::args_os().skip(1).filter(|a| !a.to_string_lossy().starts_with("--"));
     let folders: Vec<PathBuf> = folders.map(PathBuf::from).collect();
     if folders.is_empty() {

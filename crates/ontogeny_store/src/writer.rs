@@ -296,7 +296,9 @@ impl RunWriter {
         let Some(background) = &mut self.background else { return Ok(()) };
         match background.drain() {
             Ok(marks) => {
-                marks.iter().for_each(|marks| self.was_synced(marks));
+                if let Some(marks) = marks {
+                    self.was_synced(&marks);
+                }
                 Ok(())
             }
             Err(failure) => Err(self.failed(failure)),

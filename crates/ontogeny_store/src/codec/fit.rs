@@ -4,9 +4,11 @@ use crate::codec::numbers::{Bf16, Coefs, F16, F32, F64, Float, Number};
 use crate::codec::residual::{self, Model, Scale};
 
 /// Numbers of a part that are tried.
-const SAMPLE: usize = 1024;
+const SAMPLE: usize = 512;
 /// Neighbours in the sample; they lie together in memory.
 const STRETCH: usize = 64;
+/// Numbers from which coefficients of their own can pay.
+const WORTH_FITTING: usize = 32;
 /// Planes that would lose less than this many bits per byte stay as they are.
 const WORTH_BITS: f64 = 0.15;
 
@@ -240,7 +242,7 @@ fn see<F: Float>(
 }
 
 /// Models worth a trial, with their bits per number: both scales for the number before itself, and the better
-/// scale for predictions with ever more coefficients.
+/// scale for a prediction from all that is known.
 fn models<F: Float>(raw: &[u8], ancestors: &[&[u8]]) -> Vec<(Model, f64)> {
     let before = padded(ancestors);
     let tried = |n_coefs, coefs, scale| {
@@ -252,10 +254,11 @@ fn models<F: Float>(raw: &[u8], ancestors: &[&[u8]]) -> Vec<(Model, f64)> {
     let absolute = tried(0, [0.0; 3], Scale::Absolute);
     let scale = if relative.1 <= absolute.1 { Scale::Relative } else { Scale::Absolute };
     let mut found = vec![relative, absolute];
-    for n_coefs in 1..=ancestors.len().min(3) {
-        if let Some(coefs) = fitted::<F>(raw, &before, n_coefs) {
-            found.push(tried(n_coefs as u8, coefs, scale));
-        }
+    let n_coefs = ancestors.len().min(3);
+    if raw.len() >= WORTH_FITTING * F::BYTES
+        && let Some(coefs) = fitted::<F>(raw, &before, n_coefs)
+    {
+        found.push(tried(n_coefs as u8, coefs, scale));
     }
     found
 }
