@@ -3,6 +3,7 @@
 
 mod crash;
 mod errors;
+mod inventory;
 mod law_9;
 mod ledger;
 mod model;

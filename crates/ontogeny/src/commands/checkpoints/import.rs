@@ -20,6 +20,8 @@ use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::PathBuf;
 
+/// What the steps count, in what is stored beside the tensors.
+const COUNTS: &str = "/imported/counts";
 /// Things left out that are named one by one.
 const MAX_NAMED: usize = 5;
 
@@ -160,7 +162,7 @@ impl Args {
             let notice = "stopping after this checkpoint; press Ctrl-C again to leave at once";
             let _ = writeln!(std::io::stderr(), "{notice}");
         })?;
-        let mut writer = existing(&store, run)?;
+        let mut writer = existing(&store, run, found)?;
         let mut format = String::new();
         let done = (|| -> anyhow::Result<()> {
             for (i, step) in found.steps.iter().enumerate() {
@@ -174,7 +176,7 @@ impl Args {
                     // Not before there is something to keep.
                     none => none.insert(store.create_run(&self.manifest(run, &checkpoint))?),
                 };
-                keep(&store, writer, &checkpoint, tally)?;
+                keep(&store, writer, &checkpoint, found, tally)?;
                 bar.next(step.step);
             }
             Ok(())
@@ -228,16 +230,30 @@ impl Args {
 }
 
 /// The writer of a run that is there already and may get checkpoints of others.
-fn existing(store: &Store, run: &RunId) -> anyhow::Result<Option<RunWriter>> {
-    match store.run(run) {
-        Err(StoreError::UnknownRun { .. }) => Ok(None),
-        Err(e) => Err(e.into()),
-        Ok(reader) if reader.manifest().imported().is_none() => {
-            let what = format!("run {run} was trained here and takes no checkpoints of others");
-            Err(Failure::usage(what).help("name another run with --run").into())
-        }
-        Ok(_) => Ok(Some(store.resume_run(run)?)),
+fn existing(
+    store: &Store,
+    run: &RunId,
+    found: &FoundCheckpoints,
+) -> anyhow::Result<Option<RunWriter>> {
+    let reader = match store.run(run) {
+        Err(StoreError::UnknownRun { .. }) => return Ok(None),
+        other => other?,
+    };
+    if reader.manifest().imported().is_none() {
+        let what = format!("run {run} was trained here and takes no checkpoints of others");
+        return Err(Failure::usage(what).help("name another run with --run").into());
     }
+    // The tenth epoch is not the tenth step.
+    if let Some(&step) = reader.checkpoints()?.first() {
+        let extra = reader.checkpoint_summary(step)?.extra;
+        let (there, now) = (extra.pointer(COUNTS).and_then(Value::as_str), found.counts.name());
+        if let Some(there) = there.filter(|&there| there != now) {
+            let what = format!("the checkpoints of run {run} are at {there}, and these at {now}");
+            let help = "name another run with --run, or say where the step is with --step-from";
+            return Err(Failure::usage(what).help(help).into());
+        }
+    }
+    Ok(Some(store.resume_run(run)?))
 }
 
 /// Stores a checkpoint, unless it is there.
@@ -245,6 +261,7 @@ fn keep(
     store: &Store,
     writer: &mut RunWriter,
     checkpoint: &ForeignCheckpoint,
+    found: &FoundCheckpoints,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let views: Vec<TensorView<'_>> = checkpoint
@@ -274,7 +291,10 @@ fn keep(
     let mut extra = checkpoint.extra.clone();
     extra.insert(
         "imported".to_owned(),
-        json!({ "format": checkpoint.format, "files": files, "skipped": checkpoint.skipped }),
+        json!({
+            "format": checkpoint.format, "counts": found.counts.name(), "files": files,
+            "not_read": checkpoint.skipped,
+        }),
     );
     let info = writer.checkpoint(step, &views, Value::Object(extra))?;
     tally.imported.push(step.0);
@@ -357,7 +377,7 @@ fn write(
         _ => String::new(),
     };
     let n = count(tally.imported.len(), "checkpoint");
-    let tensors = format!("{} at most", count(tally.n_tensors, "tensor"));
+    let tensors = format!("{} each", count(tally.n_tensors, "tensor"));
     let raw = size(tally.raw_bytes);
     if is_dry {
         writeln!(out, "run {run}: {n} can be read{span}, {tensors}, {raw}")?;
@@ -366,11 +386,11 @@ fn write(
             0 => String::new(),
             n => format!(", {n} already there"),
         };
-        let stored = size(tally.stored_bytes);
-        writeln!(
-            out,
-            "run {run}: {n} imported{already}{span}, {tensors}, {raw} stored in {stored}"
-        )?;
+        let stored = match tally.imported.len() {
+            0 => String::new(),
+            _ => format!(", {raw} stored in {}", size(tally.stored_bytes)),
+        };
+        writeln!(out, "run {run}: {n} imported{already}{span}, {tensors}{stored}")?;
     }
     if let Some((step, some, _)) = tally.skipped.first() {
         for what in some.iter().take(MAX_NAMED) {
