@@ -214,6 +214,10 @@ fn for_import(error: &ImportError) -> Option<String> {
         ImportError::Record { .. } => {
             Some("--keep-going passes over what is damaged and keeps the rest".to_owned())
         }
+        ImportError::Checkpoint { .. } => {
+            let kept = "checkpoints before it are kept; --keep-going passes over it";
+            Some(kept.to_owned())
+        }
         ImportError::NothingThere { .. } => {
             Some("name a file with --format NAME, or describe its lines with --pattern".to_owned())
         }

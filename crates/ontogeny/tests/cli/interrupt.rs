@@ -56,6 +56,32 @@ fn law_2_an_interrupted_fork_goes_on_to_the_same_end() {
 }
 
 #[test]
+fn an_interrupted_import_of_checkpoints_goes_on() {
+    let sandbox = Sandbox::empty();
+    for step in 0..400 {
+        sandbox.write(
+            &format!("nets/step{step}.safetensors"),
+            &crate::checkpoints::weights(step as f32),
+        );
+    }
+    let import = "checkpoints import nets --json";
+    let first = "ontogeny-store/runs/nets/checkpoints/0.json";
+    let (code, said) = interrupt(&sandbox, import, first);
+    assert_eq!(code, 130, "{said}");
+    let kept = sandbox.run("checkpoints ls nets --json").json().as_array().unwrap().len();
+    assert!((1..400).contains(&kept), "{kept}");
+    // What is there has its provenance.
+    let shown = sandbox.run("runs show nets --json").json();
+    let sources = &shown["manifest"]["config"]["imported"]["checkpoints"];
+    assert_eq!(sources.as_array().unwrap().len(), kept);
+    assert_eq!(shown["manifest"]["status"]["state"], "open");
+    let again = sandbox.run(import).json();
+    assert_eq!(again["already_there"].as_array().unwrap().len(), kept);
+    assert_eq!(again["imported"].as_array().unwrap().len(), 400 - kept);
+    assert_eq!(sandbox.run("runs show nets --json").json()["manifest"]["status"]["state"], "done");
+}
+
+#[test]
 #[ignore = "minutes: conducts a whole study, twice"]
 fn slow_an_interrupted_study_goes_on_to_the_same_findings() {
     let sandbox = Sandbox::empty();

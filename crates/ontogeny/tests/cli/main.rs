@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod backtest;
+mod checkpoints;
 mod damage;
 mod forecasting;
 mod forks;

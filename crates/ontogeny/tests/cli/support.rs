@@ -77,6 +77,13 @@ impl Sandbox {
         self.dir.path().join(name)
     }
 
+    /// Puts a file there, with its folders.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
     pub(crate) fn store(&self) -> Store {
         Store::open(&self.path("ontogeny-store")).unwrap()
     }

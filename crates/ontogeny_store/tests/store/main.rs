@@ -4,6 +4,7 @@
 mod chains;
 mod crash;
 mod errors;
+mod inventory;
 mod law_9;
 mod ledger;
 mod model;

@@ -17,9 +17,12 @@ use ontogeny_import::{ImportError, StepRule};
 use ontogeny_lab::LabError;
 use ontogeny_store::{Dtype, RunWriter, Store, StoreError, TensorView, state_hash};
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 
+/// What the steps count, in what is stored beside the tensors.
+const COUNTS: &str = "/imported/counts";
 /// Things left out that are named one by one.
 const MAX_NAMED: usize = 5;
 
@@ -160,21 +163,21 @@ impl Args {
             let notice = "stopping after this checkpoint; press Ctrl-C again to leave at once";
             let _ = writeln!(std::io::stderr(), "{notice}");
         })?;
-        let mut writer = existing(&store, run)?;
-        let mut format = String::new();
+        let mut writer = existing(&store, run, found)?;
+        let steps = writer.as_ref().map_or_else(|| Ok(Vec::new()), RunWriter::checkpoints)?;
+        let there: BTreeSet<Step> = steps.into_iter().collect();
         let done = (|| -> anyhow::Result<()> {
             for (i, step) in found.steps.iter().enumerate() {
                 if interrupt.is_requested() {
                     return Err(LabError::Stopped.into());
                 }
                 let Some(checkpoint) = self.read(found, i, tally)? else { continue };
-                format.clone_from(&checkpoint.format);
                 let writer = match &mut writer {
                     Some(writer) => writer,
                     // Not before there is something to keep.
                     none => none.insert(store.create_run(&self.manifest(run, &checkpoint))?),
                 };
-                keep(&store, writer, &checkpoint, tally)?;
+                keep(&store, writer, &checkpoint, found, &there, tally)?;
                 bar.next(step.step);
             }
             Ok(())
@@ -222,22 +225,36 @@ impl Args {
             step: Step(0),
             clocks: Clocks::default(),
             status: RunStatus::Open,
-            unread: std::collections::BTreeMap::new(),
+            unread: BTreeMap::new(),
         }
     }
 }
 
 /// The writer of a run that is there already and may get checkpoints of others.
-fn existing(store: &Store, run: &RunId) -> anyhow::Result<Option<RunWriter>> {
-    match store.run(run) {
-        Err(StoreError::UnknownRun { .. }) => Ok(None),
-        Err(e) => Err(e.into()),
-        Ok(reader) if reader.manifest().imported().is_none() => {
-            let what = format!("run {run} was trained here and takes no checkpoints of others");
-            Err(Failure::usage(what).help("name another run with --run").into())
-        }
-        Ok(_) => Ok(Some(store.resume_run(run)?)),
+fn existing(
+    store: &Store,
+    run: &RunId,
+    found: &FoundCheckpoints,
+) -> anyhow::Result<Option<RunWriter>> {
+    let reader = match store.run(run) {
+        Err(StoreError::UnknownRun { .. }) => return Ok(None),
+        other => other?,
+    };
+    if reader.manifest().imported().is_none() {
+        let what = format!("run {run} was trained here and takes no checkpoints of others");
+        return Err(Failure::usage(what).help("name another run with --run").into());
     }
+    // The tenth epoch is not the tenth step.
+    if let Some(&step) = reader.checkpoints()?.first() {
+        let extra = reader.checkpoint_summary(step)?.extra;
+        let (there, now) = (extra.pointer(COUNTS).and_then(Value::as_str), found.counts.name());
+        if let Some(there) = there.filter(|&there| there != now) {
+            let what = format!("the checkpoints of run {run} are at {there}, and these at {now}");
+            let help = "name another run with --run, or say where the step is with --step-from";
+            return Err(Failure::usage(what).help(help).into());
+        }
+    }
+    Ok(Some(store.resume_run(run)?))
 }
 
 /// Stores a checkpoint, unless it is there.
@@ -245,6 +262,8 @@ fn keep(
     store: &Store,
     writer: &mut RunWriter,
     checkpoint: &ForeignCheckpoint,
+    found: &FoundCheckpoints,
+    there: &BTreeSet<Step>,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let views: Vec<TensorView<'_>> = checkpoint
@@ -258,10 +277,10 @@ fn keep(
         })
         .collect();
     let step = Step(checkpoint.step);
-    if writer.checkpoints()?.binary_search(&step).is_ok() {
+    if there.contains(&step) {
         let run = writer.run();
-        let there = store.run(run)?.checkpoint_summary(step)?.state_hash;
-        if there != state_hash(&views) {
+        let known = store.run(run)?.checkpoint_summary(step)?.state_hash;
+        if known != state_hash(&views) {
             let what =
                 format!("run {run} has a checkpoint at step {step} already, with another state");
             let help = "name another run with --run";
@@ -274,7 +293,10 @@ fn keep(
     let mut extra = checkpoint.extra.clone();
     extra.insert(
         "imported".to_owned(),
-        json!({ "format": checkpoint.format, "files": files, "skipped": checkpoint.skipped }),
+        json!({
+            "format": checkpoint.format, "counts": found.counts.name(), "files": files,
+            "not_read": checkpoint.skipped,
+        }),
     );
     let info = writer.checkpoint(step, &views, Value::Object(extra))?;
     tally.imported.push(step.0);
@@ -357,7 +379,7 @@ fn write(
         _ => String::new(),
     };
     let n = count(tally.imported.len(), "checkpoint");
-    let tensors = format!("{} at most", count(tally.n_tensors, "tensor"));
+    let tensors = format!("{} each", count(tally.n_tensors, "tensor"));
     let raw = size(tally.raw_bytes);
     if is_dry {
         writeln!(out, "run {run}: {n} can be read{span}, {tensors}, {raw}")?;
@@ -366,11 +388,11 @@ fn write(
             0 => String::new(),
             n => format!(", {n} already there"),
         };
-        let stored = size(tally.stored_bytes);
-        writeln!(
-            out,
-            "run {run}: {n} imported{already}{span}, {tensors}, {raw} stored in {stored}"
-        )?;
+        let stored = match tally.imported.len() {
+            0 => String::new(),
+            _ => format!(", {raw} stored in {}", size(tally.stored_bytes)),
+        };
+        writeln!(out, "run {run}: {n} imported{already}{span}, {tensors}{stored}")?;
     }
     if let Some((step, some, _)) = tally.skipped.first() {
         for what in some.iter().take(MAX_NAMED) {

@@ -19,7 +19,7 @@ const N_BIGGEST: usize = 5;
 /// Measure the checkpoints of a run: bytes, shared chunks, and the change from each to the next
 ///
 /// The change of a group of tensors is the norm (L2) of the difference to the checkpoint before, divided by the norm there;
-/// whole numbers and truth values are left out. Groups are the parts of the state (weights, moments), its modules, or single
+/// whole numbers, truth values and single numbers (counters) are left out. Groups are the parts of the state (weights, moments), its modules, or single
 /// tensors. A chunk is shared if an earlier checkpoint of the run has it too; it is stored once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -100,7 +100,8 @@ fn group<'a>(name: &'a str, by: &str) -> &'a str {
 }
 
 /// Norm of the difference over the norm before, by group. `None` where that is no number: nothing but zeros before, or
-/// what is not finite. Tensors that only one of the two has, or with another shape, have no difference.
+/// what is not finite. Tensors that only one of the two has, with another shape or without axes
+/// (counters, which would drown the rest) have no difference.
 fn changes<'a>(
     before: &'a Checkpoint,
     now: &'a Checkpoint,
@@ -110,7 +111,9 @@ fn changes<'a>(
         before.tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for new in &now.tensors {
-        let Some(old) = old.get(new.name.as_str()).filter(|o| o.shape == new.shape) else {
+        let Some(old) =
+            old.get(new.name.as_str()).filter(|o| o.shape == new.shape && !new.shape.is_empty())
+        else {
             continue;
         };
         let (Some(a), Some(b)) = (old.floats(), new.floats()) else { continue };

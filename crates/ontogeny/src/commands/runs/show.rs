@@ -9,6 +9,9 @@ use ontogeny_store::RunReader;
 use serde_json::{Value, json};
 use std::io::Write;
 
+/// Entries of a list that are written out.
+const MAX_LISTED: usize = 100;
+
 /// Show one run: manifest, configuration, events, series, checkpoints, forks
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -109,12 +112,20 @@ impl<'a> Shown<'a> {
         }
         writeln!(out, "\nconfiguration")?;
         for (key, v) in flatten(&m.config) {
-            writeln!(out, "  {key} = {}", value(&v))?;
+            let text = match v.as_array().map(Vec::len) {
+                Some(n) if n > MAX_LISTED => format!("({n} entries; --json lists them)"),
+                _ => value(&v),
+            };
+            writeln!(out, "  {key} = {text}")?;
         }
         self.write_events(out)?;
         self.write_series(out)?;
         let steps: Vec<String> = self.checkpoints.iter().map(ToString::to_string).collect();
-        writeln!(out, "\ncheckpoints at steps {}", steps.join(" "))?;
+        let steps = match (steps.len(), steps.first(), steps.last()) {
+            (n, Some(first), Some(last)) if n > MAX_LISTED => format!("{first} to {last} ({n})"),
+            _ => steps.join(" "),
+        };
+        writeln!(out, "\ncheckpoints at steps {steps}")?;
         if !self.zooms.is_empty() {
             let names: Vec<&str> = self.zooms.iter().map(|z| z.id.as_str()).collect();
             writeln!(out, "\nzooms {} (their readings are not counted above)", names.join(" "))?;
