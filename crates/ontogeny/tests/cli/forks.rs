@@ -101,7 +101,7 @@ fn a_step_that_does_not_exist_is_refused_with_those_that_do() {
       caused by: run tiny.s0 has no step 61: it ended at step 60
       help: choose a step from 0 to 60
     ");
-    refuses("fork tiny.s0", &["does not say at which step", "RUN@STEP"]);
+    refuses("fork tiny.s0", &["does not say which step", "RUN@STEP"]);
     refuses("fork tiny.s0@soon", &["no number after the @"]);
     refuses("fork tiny.s0@60", &["would end at step 60, where it begins", "--steps"]);
     refuses("fork tiny.s5@20", &["there is none of that name, did you mean `tiny.s0`?"]);
