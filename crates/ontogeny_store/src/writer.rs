@@ -231,12 +231,13 @@ impl RunWriter {
         self.sync()?;
         let stored = {
             let mut recorder = self.recorder();
-            let Recorder { chunks, last_chunks, .. } = &mut *recorder;
+            let Recorder { dir, chunks, last_chunks } = &mut *recorder;
+            let _inside = chunks.enter()?;
             let stored = checkpoint::store(chunks, last_chunks, step, tensors, extra)?;
             chunks.sync()?;
+            checkpoint::show(dir, std::slice::from_ref(&stored))?;
             stored
         };
-        checkpoint::show(&self.dir, std::slice::from_ref(&stored))?;
         self.seal_what_has_gathered()?;
         Ok(stored.info)
     }
@@ -296,7 +297,9 @@ impl RunWriter {
         let Some(background) = &mut self.background else { return Ok(()) };
         match background.drain() {
             Ok(marks) => {
-                marks.iter().for_each(|marks| self.was_synced(marks));
+                if let Some(marks) = &marks {
+                    self.was_synced(marks);
+                }
                 Ok(())
             }
             Err(failure) => Err(self.failed(failure)),

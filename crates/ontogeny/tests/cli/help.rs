@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 32] = [
     "run",
     "studies",
     "probes",
@@ -13,6 +13,11 @@ const COMMANDS: [&str; 27] = [
     "series",
     "import",
     "export",
+    "store",
+    "store verify",
+    "store du",
+    "store gc",
+    "store repair",
     "fork",
     "zoom",
     "zoom ls",

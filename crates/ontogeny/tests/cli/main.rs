@@ -14,5 +14,6 @@ mod names;
 mod reading;
 mod scaling;
 mod stores;
+mod storing;
 mod support;
 mod zooming;

@@ -2,12 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chains;
+mod collecting;
 mod crash;
 mod errors;
+mod flips;
 mod law_9;
 mod ledger;
 mod model;
 mod round_trip;
 mod staging;
 mod support;
+mod together;
 mod zooms;
