@@ -3,10 +3,10 @@
 //! Jobs are done in their order. Those that wait when the thread comes back are done together: their rows, chunks
 //! and lists are synced at once, rows first and lists last. What waits is bounded in memory; who brings more waits.
 
-use crate::StoreError;
 use crate::checkpoint::{self, OwnedTensor};
 use crate::chunks::{ChunkId, Chunks};
 use crate::writer::write_manifest;
+use crate::{StoreError, faults};
 use ontogeny_core::{RunManifest, Step};
 use std::fs::File;
 use std::path::PathBuf;
@@ -217,6 +217,9 @@ fn do_together(jobs: Vec<Job>, to: &mut Recorder) -> Result<Option<[LogMark; 2]>
         Job::Checkpoint { logs, .. } => Some(logs.clone()),
         Job::Manifest(_) => None,
     });
+    let has_checkpoints = marks.is_some();
+    // No garbage is collected between the first chunk and the last list.
+    let _inside = has_checkpoints.then(|| to.chunks.enter()).transpose().map_err(failed)?;
     let (mut lists, mut manifest) = (Vec::new(), None);
     for job in jobs {
         match job {
@@ -247,7 +250,7 @@ fn do_together(jobs: Vec<Job>, to: &mut Recorder) -> Result<Option<[LogMark; 2]>
 }
 
 fn sync_log(mark: &LogMark) -> Result<(), Failure> {
-    mark.file
-        .sync_data()
+    let synced = faults::sync(&mark.path, || mark.file.sync_data());
+    synced
         .map_err(|e| Failure { error: StoreError::io("sync", &mark.path, e), logs_are_lost: true })
 }

@@ -108,6 +108,11 @@ fn read_object(objects: &Path, id: &ChunkId) -> Result<Object, StoreError> {
     Ok(Object { codec, bytes, n_raw, ancestors })
 }
 
+/// The chunks against which an object is stored, whose checksum is checked where its codec has one.
+pub(crate) fn bases(objects: &Path, id: &ChunkId) -> Result<Vec<ChunkId>, StoreError> {
+    Ok(read_object(objects, id)?.ancestors)
+}
+
 fn parse(bytes: &[u8]) -> Option<(&'static dyn ChunkCodec, usize)> {
     let (head, _) = bytes.split_at_checked(HEADER)?;
     let n_raw = u64::from_le_bytes(head[5..].try_into().ok()?);

@@ -9,11 +9,12 @@ use crate::chunks::{Before, CHUNK_BYTES, ChunkId, Chunks};
 use crate::codec::Number;
 use crate::codec::delta::Part;
 use crate::tensors::n_values;
-use crate::{Damage, StoreError, disk};
+use crate::{Damage, StoreError, disk, faults};
 use ontogeny_core::Step;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Smallest tensor with chunks of its own.
 const OWN_BYTES: usize = 1 << 18;
@@ -347,7 +348,8 @@ pub(crate) fn truncate_after(run_dir: &Path, last: Step) -> Result<(), StoreErro
     let late: Vec<Step> = steps(run_dir)?.into_iter().filter(|&s| s > last).collect();
     for &step in &late {
         let path = index_path(run_dir, step);
-        std::fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+        let removed = faults::point(&path).and_then(|()| std::fs::remove_file(&path));
+        removed.map_err(|e| StoreError::io("remove", &path, e))?;
     }
     if late.is_empty() { Ok(()) } else { disk::sync_dir(&dir) }
 }
@@ -433,6 +435,13 @@ pub(crate) fn chunks_of(run_dir: &Path, step: Step) -> Vec<ChunkId> {
     ids
 }
 
+/// Every chunk that the list of a checkpoint names; none if there is no list.
+pub(crate) fn chunks_named(run_dir: &Path, step: Step) -> Result<Vec<ChunkId>, StoreError> {
+    let index = read_index(run_dir, step)?;
+    let pieces = index.into_iter().flat_map(|i| i.tensors).flat_map(|t| t.pieces);
+    Ok(pieces.map(|p| p.chunk).collect())
+}
+
 /// The last checkpoint of a run at or before a step.
 pub(crate) fn last_step(run_dir: &Path, step: Step) -> Option<Step> {
     steps(run_dir).ok()?.into_iter().rfind(|&s| s <= step)
@@ -448,13 +457,15 @@ pub(crate) fn check(
     run_dir: &Path,
     chunks: &Chunks,
     step: Step,
-    checked: &mut BTreeSet<ChunkId>,
+    checked: &Mutex<BTreeSet<ChunkId>>,
 ) -> Result<(), StoreError> {
+    let checked = || checked.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(index) = read_index(run_dir, step)? else { return Ok(()) };
     for piece in index.tensors.into_iter().flat_map(|t| t.pieces) {
-        if !checked.contains(&piece.chunk) {
+        let is_known = checked().contains(&piece.chunk);
+        if !is_known {
             chunks.get(&piece.chunk)?;
-            checked.insert(piece.chunk);
+            checked().insert(piece.chunk);
         }
     }
     Ok(())

@@ -9,7 +9,8 @@
 use crate::chain::{self, Cache, HEADER, Loaded, MAGIC};
 use crate::codec::delta::{self, Part};
 use crate::codec::{ChunkCodec, N_ANCESTORS, RawId};
-use crate::{StoreError, disk};
+use crate::lock::Lock;
+use crate::{StoreError, disk, gate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,13 @@ impl ChunkId {
         Self(blake3::Hash::from_bytes(*id).to_hex().to_string())
     }
 
-    fn to_raw(&self) -> Option<RawId> {
+    /// The bytes of a file name that is an id.
+    pub(crate) fn from_name(name: &str) -> Option<RawId> {
+        let id = Self(name.to_owned());
+        id.is_valid().then(|| id.to_raw()).flatten()
+    }
+
+    pub(crate) fn to_raw(&self) -> Option<RawId> {
         blake3::Hash::from_hex(&self.0).ok().map(|h| *h.as_bytes())
     }
 
@@ -77,6 +84,8 @@ pub(crate) struct Chunks {
     /// Folders with entries that are not durable yet.
     unsynced: BTreeSet<PathBuf>,
     cache: Mutex<Cache>,
+    /// The collection of garbage after which this value has last looked.
+    generation: Option<u64>,
 }
 
 impl Chunks {
@@ -88,12 +97,29 @@ impl Chunks {
             staged_ids: BTreeSet::new(),
             unsynced: BTreeSet::new(),
             cache: Mutex::default(),
+            generation: None,
         }
     }
 
     fn with_cache<T>(&self, work: impl FnOnce(&mut Cache) -> T) -> T {
         // What a panicking thread has left is whole: entries are inserted at once.
         work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps collections of garbage away, until what this gives is dropped: from before the first chunk of a
+    /// checkpoint is put until the list that names it is shown. What was known before a collection is forgotten.
+    pub(crate) fn enter(&mut self) -> Result<Lock, StoreError> {
+        disk::create_dir(&self.dir)?;
+        let lock = gate::enter(&self.dir)?;
+        let generation = gate::generation(&self.dir)?;
+        if self.generation != Some(generation) {
+            if self.generation.is_some() {
+                self.known.clear();
+                self.with_cache(|c| *c = Cache::default());
+            }
+            self.generation = Some(generation);
+        }
+        Ok(lock)
     }
 
     /// Stores a chunk of these parts; says how many bytes that took, 0 if it was there. Durable after

@@ -3,9 +3,9 @@
 //! A file is written beside its place under a temporary name, synced, renamed, and its folder synced. A crash
 //! leaves the old file or the new one, and perhaps a leftover `.tmp-*`, which the next writer removes.
 
-use crate::{Damage, StoreError};
+use crate::{Damage, StoreError, faults};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -39,7 +39,8 @@ pub(crate) fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, StoreError> {
     let (tmp, file) = create_tmp(parent(path))?;
     let mut staged =
         Staged { path: path.to_path_buf(), tmp, file, is_placed: false, replaces: true };
-    staged.file.write_all(bytes).map_err(|e| StoreError::io("write", path, e))?;
+    faults::write_all(path, &mut staged.file, bytes)
+        .map_err(|e| StoreError::io("write", path, e))?;
     Ok(staged)
 }
 
@@ -52,11 +53,13 @@ impl Staged {
 
     /// Syncs the content.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
-        self.file.sync_all().map_err(|e| StoreError::io("write", &self.path, e))
+        let synced = faults::sync(&self.path, || self.file.sync_all());
+        synced.map_err(|e| StoreError::io("write", &self.path, e))
     }
 
     /// Gives the file, which was synced, its name.
     pub(crate) fn name_it(mut self) -> Result<(), StoreError> {
+        faults::point(&self.path).map_err(|e| StoreError::io("write", &self.path, e))?;
         if !self.replaces {
             match fs::hard_link(&self.tmp, &self.path) {
                 Ok(()) => return Ok(()),
@@ -129,12 +132,20 @@ pub(crate) fn remove_leftovers(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Shortens a file, durably.
+pub(crate) fn cut(path: &Path, n_bytes: u64) -> Result<(), StoreError> {
+    let file = OpenOptions::new().write(true).open(path);
+    file.and_then(|f| f.set_len(n_bytes).and_then(|()| f.sync_all()))
+        .map_err(|e| StoreError::io("cut the torn tail of", path, e))
+}
+
 /// Makes the entries of a folder durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     if cfg!(windows) {
         return Ok(()); // A folder cannot be opened for that there; NTFS journals its entries.
     }
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| StoreError::io("sync", dir, e))
+    let synced = faults::sync(dir, || File::open(dir)?.sync_all());
+    synced.map_err(|e| StoreError::io("sync", dir, e))
 }
 
 /// Creates a folder and makes it durable in its parent.
@@ -144,7 +155,7 @@ pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
 
 /// Creates a folder unless it is there, and leaves it to the caller to sync its parent. Says whether it did.
 pub(crate) fn make_dir(dir: &Path) -> Result<bool, StoreError> {
-    match fs::create_dir(dir) {
+    match faults::point(dir).and_then(|()| fs::create_dir(dir)) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(e) => Err(StoreError::io("create", dir, e)),

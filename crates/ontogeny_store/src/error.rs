@@ -140,6 +140,30 @@ pub enum Damage {
 }
 
 impl StoreError {
+    /// The file or folder that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::NoStore { path }
+            | Self::NotAStore { path }
+            | Self::Newer { path, .. }
+            | Self::ReadOnly { path, .. }
+            | Self::Full { path, .. }
+            | Self::Io { path, .. }
+            | Self::RunExists { path, .. }
+            | Self::UnknownRun { path, .. }
+            | Self::Locked { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::DamagedFile { path, .. }
+            | Self::Poisoned { path, .. }
+            | Self::LedgerBroken { path, .. }
+            | Self::LedgerLine { path, .. }
+            | Self::LedgerCut { path, .. }
+            | Self::NoLedgerHead { path }
+            | Self::Encode { path, .. } => Some(path),
+            Self::UnitChanged { .. } | Self::NoCheckpoint { .. } | Self::UnknownZoom { .. } => None,
+        }
+    }
+
     /// Names an I/O failure by what the person can do about it.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();

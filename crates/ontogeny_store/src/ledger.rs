@@ -6,11 +6,10 @@
 //! entries and is not a whole entry is the torn line of a crash, cut by the next append. Nothing else is ever
 //! removed.
 
-use crate::{StoreError, disk, lock};
+use crate::{StoreError, TornTail, disk, faults, lock};
 use ontogeny_core::{ChainBreak, Clock, LedgerBody, LedgerEntry, verify_chain};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,12 +95,20 @@ impl Ledger {
         }
         let Some(last) = entries.last() else { return Ok(entries) };
         let sealed = self.write_lines(&mut file, &lines, entries[0].seq == 0, last);
-        if sealed.is_err() {
-            // The caller may try again, and one claim must not stand twice. If this fails too, the next
-            // append finds whole entries and keeps them, or a torn line and cuts it.
-            let _ = file.set_len(seen.bytes);
+        if let Err(e) = sealed {
+            // A head that was replaced and whose folder could not be synced counts: the lines are on disk, and
+            // stay, whichever head does. Without that the caller may try again, and one claim must not stand
+            // twice. If cutting fails too, or nobody knows the head, the next append finds whole entries and
+            // keeps them, or a torn line and cuts it.
+            match disk::read_json::<Head>(&self.head_path()) {
+                Ok(Some(head)) if head.hash == last.hash => {}
+                Ok(_) => {
+                    let _ = faults::point(&path).and_then(|()| file.set_len(seen.bytes));
+                    return Err(e);
+                }
+                Err(_) => return Err(e),
+            }
         }
-        sealed?;
         seen.bytes += lines.len() as u64;
         seen.last = Some(last.clone());
         Ok(entries)
@@ -114,9 +121,10 @@ impl Ledger {
         is_first: bool,
         last: &LedgerEntry,
     ) -> Result<(), StoreError> {
-        file.write_all(lines)
-            .and_then(|()| file.sync_all())
-            .map_err(|e| StoreError::io("append to", &self.path(), e))?;
+        let path = self.path();
+        faults::write_all(&path, file, lines)
+            .and_then(|()| faults::sync(&path, || file.sync_all()))
+            .map_err(|e| StoreError::io("append to", &path, e))?;
         if is_first {
             disk::sync_dir(&self.dir)?;
         }
@@ -191,6 +199,26 @@ impl Ledger {
             }
             whole => Ok(whole?.entries),
         }
+    }
+
+    /// The torn line at the end, if there is one; cuts it if asked to, as the next append would.
+    pub(crate) fn torn_line(&self, cut: bool) -> Result<Option<TornTail>, StoreError> {
+        let path = self.path();
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let _lock = lock::wait(&self.dir.join("lock"))?;
+        let head: Option<Head> = disk::read_json(&self.head_path())?;
+        let bytes = disk::read_if_there(&path)?.unwrap_or_default();
+        let at_byte = self.checked(&bytes, head.as_ref())?.end as u64;
+        let n_bytes = bytes.len() as u64 - at_byte;
+        if n_bytes == 0 {
+            return Ok(None);
+        }
+        if cut {
+            disk::cut(&path, at_byte)?;
+        }
+        Ok(Some(TornTail { path, at_byte, n_bytes }))
     }
 
     /// Checks the whole chain and gives the number of entries.

@@ -42,6 +42,13 @@ pub(crate) fn wait(path: &Path) -> Result<Lock, StoreError> {
     Ok(Lock(file))
 }
 
+/// Takes a lock together with others who share it, waiting for one who does not.
+pub(crate) fn share(path: &Path) -> Result<Lock, StoreError> {
+    let file = open(path)?;
+    file.lock_shared().map_err(|e| StoreError::io("lock", path, e))?;
+    Ok(Lock(file))
+}
+
 /// Takes a lock if nobody has it.
 pub(crate) fn free(path: &Path) -> Result<Option<Lock>, StoreError> {
     let file = open(path)?;

@@ -9,7 +9,7 @@ use crate::{StoreError, events, zoom};
 use ontogeny_core::{Clocks, Event, Point, RunManifest, Series, Step, ZoomId, ZoomManifest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 /// Reads one run. Metrics and vector-valued readings are loaded when first asked for and then stay as they
 /// were: a snapshot. A reader beside a writer sees a prefix of what was appended.
@@ -290,7 +290,7 @@ impl RunReader {
     }
 
     /// Everything that is wrong with the run.
-    pub(crate) fn problems(&self, checked: &mut BTreeSet<ChunkId>) -> Vec<StoreError> {
+    pub(crate) fn problems(&self, checked: &Mutex<BTreeSet<ChunkId>>) -> Vec<StoreError> {
         let run = &self.manifest.run;
         let mut problems = Vec::new();
         problems.extend(self.metrics().err());
@@ -307,7 +307,7 @@ impl RunReader {
         problems
     }
 
-    fn zoom_problems(&self, checked: &mut BTreeSet<ChunkId>) -> Vec<StoreError> {
+    fn zoom_problems(&self, checked: &Mutex<BTreeSet<ChunkId>>) -> Vec<StoreError> {
         let run = &self.manifest.run;
         let listing = match zoom::list(&self.dir, run) {
             Ok(listing) => listing,

@@ -1,7 +1,7 @@
 //! A store: the folder that holds runs, their chunks, the ledger and the studies.
 
 use crate::writer::{self, RunWriter};
-use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk, lock};
+use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk, faults, lock};
 use ontogeny_core::{RunId, RunManifest, StudyId, nearest};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -89,6 +89,10 @@ impl Store {
         self.path.join("runs")
     }
 
+    pub(crate) fn objects_dir(&self) -> PathBuf {
+        self.path.join("objects")
+    }
+
     fn run_dir(&self, run: &RunId) -> PathBuf {
         self.runs_dir().join(run.as_str())
     }
@@ -109,7 +113,7 @@ impl Store {
         let made = lock::of_run(&draft, &manifest.run).and_then(|lock| {
             writer::write_manifest(&draft, manifest)?;
             // Renaming onto a folder that has content fails, so of two creators one wins.
-            match std::fs::rename(&draft, &dir) {
+            match faults::point(&dir).and_then(|()| std::fs::rename(&draft, &dir)) {
                 Ok(()) => Ok(lock),
                 Err(_) if dir.exists() => Err(exists()),
                 Err(e) => Err(StoreError::io("create the run", &dir, e)),

@@ -12,11 +12,10 @@ use crate::background::LogMark;
 use crate::frame;
 use crate::table::Table;
 use crate::wire::{Named, Names};
-use crate::{Damage, StoreError, disk};
+use crate::{Damage, StoreError, disk, faults};
 use ontogeny_core::{RunId, Step};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -260,7 +259,8 @@ impl<B: Block> Tape<B> {
         if live.torn.is_some() {
             file.set_len(end).map_err(|e| StoreError::io("cut the torn tail of", &log, e))?;
         }
-        file.sync_all().map_err(|e| StoreError::io("sync", &log, e))?;
+        let synced = faults::sync(&log, || file.sync_all());
+        synced.map_err(|e| StoreError::io("sync", &log, e))?;
         let tape = Self {
             dir,
             log,
@@ -327,9 +327,10 @@ impl<B: Block> Tape<B> {
     fn write_frame(&mut self, payload: &[u8]) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(frame::HEADER + payload.len());
         frame::write(&mut bytes, self.acked, payload);
-        if let Err(e) = (&*self.file).write_all(&bytes) {
+        if let Err(e) = faults::write_all(&self.log, &mut &*self.file, &bytes) {
             // A half-written frame would make everything after it unreadable.
-            if self.file.set_len(self.end).is_err() {
+            let cut = faults::point(&self.log).and_then(|()| self.file.set_len(self.end));
+            if cut.is_err() {
                 self.poisoned = true;
             }
             return Err(StoreError::io("append to", &self.log, e));
@@ -344,7 +345,8 @@ impl<B: Block> Tape<B> {
         if self.end == self.settled {
             return Ok(());
         }
-        if let Err(e) = self.file.sync_data() {
+        let synced = faults::sync(&self.log, || self.file.sync_data());
+        if let Err(e) = synced {
             // After a failed fsync the next one may succeed without having written the lost pages.
             self.poisoned = true;
             return Err(StoreError::io("sync", &self.log, e));

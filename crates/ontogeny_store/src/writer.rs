@@ -231,12 +231,13 @@ impl RunWriter {
         self.sync()?;
         let stored = {
             let mut recorder = self.recorder();
-            let Recorder { chunks, last_chunks, .. } = &mut *recorder;
+            let Recorder { dir, chunks, last_chunks } = &mut *recorder;
+            let _inside = chunks.enter()?;
             let stored = checkpoint::store(chunks, last_chunks, step, tensors, extra)?;
             chunks.sync()?;
+            checkpoint::show(dir, std::slice::from_ref(&stored))?;
             stored
         };
-        checkpoint::show(&self.dir, std::slice::from_ref(&stored))?;
         self.seal_what_has_gathered()?;
         Ok(stored.info)
     }

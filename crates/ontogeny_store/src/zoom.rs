@@ -10,7 +10,7 @@ use crate::lock::{self, Lock};
 use crate::rows::{self, RowBlock};
 use crate::tape::{Block, Snapshot, Tape};
 use crate::tensors::{self, TensorBlock, ValuesRef, n_values};
-use crate::{Damage, Store, StoreError, disk, tape};
+use crate::{Damage, Store, StoreError, disk, faults, tape};
 use ontogeny_core::{Clocks, RunId, Step, ZoomId, ZoomManifest, nearest};
 use serde::Deserialize;
 use std::fs;
@@ -223,6 +223,7 @@ impl ZoomWriter {
         extra: serde_json::Value,
     ) -> Result<CheckpointInfo, StoreError> {
         let (chunks, last) = (&mut self.chunks, &mut self.last_chunks);
+        let _inside = chunks.enter()?;
         let stored = checkpoint::store(chunks, last, step, tensors, extra)?;
         chunks.sync()?;
         checkpoint::show(&self.dir, std::slice::from_ref(&stored))?;
@@ -251,8 +252,10 @@ impl ZoomWriter {
         disk::replace_json(&path, manifest)?;
         disk::sync_dir(&self.dir)?;
         let target = self.zooms.join(manifest.id.as_str());
+        // A collection of garbage finds the lists under the old name or under the new one.
+        let _inside = (!self.last_chunks.is_empty()).then(|| self.chunks.enter()).transpose()?;
         // Renaming onto a folder that has content fails, so of two writers one wins.
-        match fs::rename(&self.dir, &target) {
+        match faults::point(&target).and_then(|()| fs::rename(&self.dir, &target)) {
             Ok(()) => self.is_published = true,
             Err(_) if target.exists() => return Ok(false),
             Err(e) => return Err(StoreError::io("publish", &target, e)),

@@ -17,6 +17,7 @@ mod runs;
 mod scaling;
 mod scorecard;
 mod series;
+mod store;
 mod studies;
 mod zoom;
 
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Import(import::Args),
     Export(export::Args),
     Checkpoints(checkpoints::Args),
+    Store(store::Args),
     Forecast(forecast::Args),
     Fork(fork::Args),
     Zoom(zoom::Args),
@@ -62,6 +64,7 @@ pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
         Command::Import(args) => import::run(args, &face, out),
         Command::Export(args) => export::run(args, &face, out),
         Command::Checkpoints(args) => checkpoints::run(args, &face, out),
+        Command::Store(args) => store::run(args, &face, out),
         Command::Forecast(args) => forecast::run(args, &face, out),
         Command::Fork(args) => fork::run(args, &face, out),
         Command::Zoom(args) => zoom::run(args, &face, out),

@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 32] = [
+const COMMANDS: [&str; 37] = [
     "run",
     "studies",
     "probes",
@@ -18,6 +18,11 @@ const COMMANDS: [&str; 32] = [
     "checkpoints import",
     "checkpoints export",
     "checkpoints stat",
+    "store",
+    "store verify",
+    "store du",
+    "store gc",
+    "store repair",
     "fork",
     "zoom",
     "zoom ls",

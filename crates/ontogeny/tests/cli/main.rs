@@ -15,5 +15,6 @@ mod names;
 mod reading;
 mod scaling;
 mod stores;
+mod storing;
 mod support;
 mod zooming;

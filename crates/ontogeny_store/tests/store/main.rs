@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chains;
+mod collecting;
 mod crash;
 mod errors;
+mod flips;
 mod inventory;
 mod law_9;
 mod ledger;
@@ -11,4 +13,5 @@ mod model;
 mod round_trip;
 mod staging;
 mod support;
+mod together;
 mod zooms;

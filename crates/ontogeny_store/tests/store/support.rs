@@ -1,8 +1,10 @@
 //! A store in a folder that goes away, and a manifest to fill it with.
 
 use ontogeny_core::{Clocks, RunId, RunManifest, RunStatus, Seeds, Step, Versions};
-use ontogeny_store::{RunWriter, Store, StoreError};
+use ontogeny_store::{OwnedTensor, RunWriter, Store, StoreError};
+use std::io::Write;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 pub(crate) fn scratch() -> (TempDir, Store) {
@@ -58,5 +60,55 @@ pub(crate) fn message<T>(result: Result<T, StoreError>, store: &Store) -> String
 pub(crate) fn flip(path: &Path, at: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Weights that move a little at each step: stored as differences.
+pub(crate) fn drifting(step: u64) -> OwnedTensor {
+    let t = step as f32;
+    let value = |i: usize| (i as f32 * 0.7).sin() + 1e-4 * (t * 0.1 + i as f32).cos() * t.sqrt();
+    OwnedTensor::from_f32("w", &[2000], &(0..2000).map(value).collect::<Vec<_>>())
+}
+
+/// Names of the objects of a store.
+pub(crate) fn object_names(store: &Store) -> Vec<String> {
+    let objects = store.path().join("objects");
+    let below = |dir: &Path| -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect()
+    };
+    let folders = below(&objects).into_iter().filter(|p| p.is_dir());
+    let names = folders.flat_map(|f| below(&f));
+    names
+        .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
+        .filter(|n| n.len() == 64)
+        .collect()
+}
+
+/// Starts a test of this binary in a process of its own, and tells it a store and a word.
+pub(crate) fn child(test: &str, store: &Store, word: &str) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", test, "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.take().unwrap(), "{}\n{word}", store.path().display()).unwrap();
+    child
+}
+
+/// The store and the word that [`child`] tells; `None` if this is no such process.
+pub(crate) fn told() -> Option<(Store, String)> {
+    let (mut path, mut word) = (String::new(), String::new());
+    std::io::stdin().read_line(&mut path).unwrap();
+    std::io::stdin().read_line(&mut word).unwrap();
+    let path = path.trim();
+    (!path.is_empty()).then(|| (Store::open(Path::new(path)).unwrap(), word.trim().to_owned()))
+}
+
+/// Changes one bit of a file.
+pub(crate) fn flip_bit(path: &Path, at_bit: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[at_bit / 8] ^= 1 << (at_bit % 8);
     std::fs::write(path, bytes).unwrap();
 }

@@ -4,7 +4,7 @@ use crate::support::{append, manifest, message, run_id, scratch, steps};
 use ontogeny_core::{Clocks, Step, Versions, ZoomId, ZoomManifest};
 use ontogeny_store::{OwnedTensor, Store, StoreError, ZoomWriter};
 
-fn described(id: &str, created: f64) -> ZoomManifest {
+pub(crate) fn described(id: &str, created: f64) -> ZoomManifest {
     ZoomManifest {
         format_version: ZoomManifest::FORMAT_VERSION,
         run: run_id("r"),
