@@ -94,6 +94,14 @@ impl Ledger {
             entries.push(entry);
         }
         let Some(last) = entries.last() else { return Ok(entries) };
+        if !self.head_path().is_file() {
+            // A death between lines and their head must never leave several entries without one.
+            let (n_entries, hash) = match &seen.last {
+                Some(last) => (last.seq + 1, last.hash.clone()),
+                None => (0, LedgerEntry::genesis()),
+            };
+            disk::replace_json(&self.head_path(), &Head { n_entries, hash })?;
+        }
         let sealed = self.write_lines(&mut file, &lines, entries[0].seq == 0, last);
         if let Err(e) = sealed {
             // A head that was replaced and whose folder could not be synced counts: the lines are on disk, and
@@ -162,7 +170,7 @@ impl Ledger {
     /// Parses and checks a whole ledger.
     fn checked(&self, bytes: &[u8], head: Option<&Head>) -> Result<Whole, StoreError> {
         let path = self.path();
-        // Between the first entry and its head lies a moment; more entries without a head do not arise.
+        // An older version wrote the first entry before its head; more entries without a head do not arise.
         let sealed = head.map_or(0, |h| h.n_entries);
         let whole = parse(&path, bytes, sealed)?;
         verify_chain(&whole.entries)
@@ -175,7 +183,9 @@ impl Ledger {
             return Err(StoreError::LedgerCut { path, sealed, found });
         }
         let last = sealed.checked_sub(1).and_then(|i| whole.entries.get(i as usize));
-        if last.map(|e| &e.hash) != head.map(|h| &h.hash) {
+        let genesis = LedgerEntry::genesis();
+        let last = last.map_or(&genesis, |e| &e.hash);
+        if head.is_some_and(|h| h.hash != *last) {
             let source = ChainBreak::Link { seq: sealed.saturating_sub(1) };
             return Err(StoreError::LedgerBroken { path, source });
         }

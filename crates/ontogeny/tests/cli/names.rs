@@ -30,7 +30,7 @@ fn an_unknown_probe_suggests_the_nearest() {
 #[test]
 fn an_unknown_command_suggests_the_nearest() {
     let text = Sandbox::empty().run("studie").fails_with(2);
-    assert!(text.contains("a similar subcommand exists: 'studies'"), "{text}");
+    assert!(text.contains("'studies'"), "{text}");
 }
 
 #[test]

@@ -76,6 +76,22 @@ fn a_torn_line_is_cut_and_the_chain_goes_on() {
 }
 
 #[test]
+fn the_first_entries_are_kept_whatever_became_of_their_head() {
+    for head in [None, Some(format!("{{\"n_entries\":0,\"hash\":\"{}\"}}", "0".repeat(64)))] {
+        let (_dir, store) = filled(1);
+        let path = store.path().join("ledger/head.json");
+        match head {
+            None => fs::remove_file(&path).unwrap(),
+            Some(head) => fs::write(&path, head).unwrap(),
+        }
+        let other = Store::open(store.path()).unwrap();
+        assert_eq!(other.ledger().verify().unwrap(), 1);
+        assert_eq!(other.ledger().append(note("1"), &FixedClock(1.0)).unwrap().seq, 1);
+        assert_eq!(store.ledger().verify().unwrap(), 2);
+    }
+}
+
+#[test]
 fn an_entry_without_its_head_is_kept() {
     let (_dir, store) = filled(3);
     let head = store.path().join("ledger/head.json");
