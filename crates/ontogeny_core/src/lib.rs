@@ -7,6 +7,7 @@
 
 mod clock;
 mod design;
+mod dtype;
 mod event;
 mod findings;
 mod forecast;
@@ -24,6 +25,7 @@ mod zoom;
 
 pub use clock::{Clock, FixedClock};
 pub use design::{DesignOutcome, DesignProblem};
+pub use dtype::Dtype;
 pub use event::{Censoring, Direction, Event, ThresholdRule};
 pub use findings::{
     Band, Block, EffectRow, Fan, Figure, FigureBody, Findings, Heatmap, Line, Marker, Panel,

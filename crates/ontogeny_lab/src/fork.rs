@@ -12,6 +12,14 @@ use std::collections::BTreeMap;
 /// What probes remember, by name.
 pub(crate) type ProbeState = BTreeMap<String, Vec<f64>>;
 
+fn tensors_of(trainer: &Trainer) -> Vec<OwnedTensor> {
+    let mut tensors = Vec::new();
+    trainer.state().for_each_tensor(trainer.layout(), |t| {
+        tensors.push(OwnedTensor::from_f32(t.name, t.shape, t.values));
+    });
+    tensors
+}
+
 /// Hands the exact state of `trainer` to the store as a checkpoint, which is written while training goes on.
 /// `RunWriter::sync` waits for it.
 pub(crate) fn save(
@@ -20,23 +28,16 @@ pub(crate) fn save(
     probes: &ProbeState,
 ) -> Result<(), LabError> {
     let state = trainer.state();
-    let mut tensors = Vec::new();
-    state.for_each_tensor(trainer.layout(), |t| {
-        tensors.push(OwnedTensor::from_f32(t.name, t.shape, t.values));
-    });
     let extra =
         serde_json::json!({ "train": state.extra(), "probes": probes, "hash": state.hash() });
-    Ok(writer.checkpoint_later(state.step, tensors, extra)?)
+    Ok(writer.checkpoint_later(state.step, tensors_of(trainer), extra)?)
 }
 
 /// Writes the exact state of `trainer` as a checkpoint of a zoom. What probes remember is left out: no run goes on
 /// from here, only replays begin here.
 pub(crate) fn save_zoomed(writer: &mut ZoomWriter, trainer: &Trainer) -> Result<(), LabError> {
     let state = trainer.state();
-    let mut tensors: Vec<OwnedTensor> = Vec::new();
-    state.for_each_tensor(trainer.layout(), |t| {
-        tensors.push(OwnedTensor::from_f32(t.name, t.shape, t.values));
-    });
+    let tensors = tensors_of(trainer);
     let views: Vec<TensorView<'_>> = tensors.iter().map(OwnedTensor::view).collect();
     let extra = serde_json::json!({ "train": state.extra(), "hash": state.hash() });
     writer.checkpoint(state.step, &views, extra)?;

@@ -10,7 +10,7 @@ use crate::codec::Number;
 use crate::codec::delta::Part;
 use crate::tensors::n_values;
 use crate::{Damage, StoreError, disk, faults};
-use ontogeny_core::Step;
+use ontogeny_core::{Dtype, Step};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,38 +19,6 @@ use std::sync::{Mutex, PoisonError};
 /// Smallest tensor with chunks of its own.
 const OWN_BYTES: usize = 1 << 18;
 const FORMAT_VERSION: u32 = 1;
-
-/// Type of the numbers in a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Dtype {
-    F64,
-    F32,
-    F16,
-    Bf16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U64,
-    U32,
-    U16,
-    U8,
-    Bool,
-}
-
-impl Dtype {
-    /// Bytes per number.
-    pub fn size_bytes(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 | Self::U64 => 8,
-            Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
-}
 
 /// A tensor to be checkpointed.
 #[derive(Debug, Clone, Copy)]

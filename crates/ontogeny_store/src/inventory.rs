@@ -1,8 +1,8 @@
 //! What a checkpoint holds and takes, without reading the numbers.
 
-use crate::checkpoint::{self, Dtype, OwnedTensor, TensorView};
+use crate::checkpoint::{self, OwnedTensor, TensorView};
 use crate::{RunReader, StoreError};
-use ontogeny_core::Step;
+use ontogeny_core::{Dtype, Step};
 use std::collections::BTreeMap;
 
 /// Name, type and shape of a tensor in a checkpoint.

@@ -87,12 +87,13 @@ mod wire;
 mod writer;
 mod zoom;
 
-pub use checkpoint::{Checkpoint, CheckpointInfo, Dtype, OwnedTensor, TensorView};
+pub use checkpoint::{Checkpoint, CheckpointInfo, OwnedTensor, TensorView};
 pub use error::{Damage, StoreError};
 pub use gc::Collection;
 pub use inventory::{CheckpointSummary, TensorInfo, state_hash};
 pub use ledger::Ledger;
 pub use needs::Obstacle;
+pub use ontogeny_core::Dtype;
 pub use reader::RunReader;
 pub use repair::{Left, Repair, Repairs};
 pub use staging::Staging;

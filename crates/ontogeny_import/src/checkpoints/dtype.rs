@@ -1,23 +1,6 @@
 //! Types of numbers: those that the store has, and how others call them.
 
-/// Type of the numbers in a tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Dtype {
-    F64,
-    F32,
-    F16,
-    Bf16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U64,
-    U32,
-    U16,
-    U8,
-    Bool,
-}
+use ontogeny_core::Dtype;
 
 /// A type as a file names it.
 ///
@@ -33,21 +16,21 @@ pub(crate) struct Kind {
     pub(crate) was: Option<&'static str>,
 }
 
-/// Type, its safetensors name, its PyTorch name, its PyTorch storage, bytes.
-const TABLE: [(Dtype, &str, &str, &str, usize); 13] = [
-    (Dtype::F64, "F64", "float64", "DoubleStorage", 8),
-    (Dtype::F32, "F32", "float32", "FloatStorage", 4),
-    (Dtype::F16, "F16", "float16", "HalfStorage", 2),
-    (Dtype::Bf16, "BF16", "bfloat16", "BFloat16Storage", 2),
-    (Dtype::I64, "I64", "int64", "LongStorage", 8),
-    (Dtype::I32, "I32", "int32", "IntStorage", 4),
-    (Dtype::I16, "I16", "int16", "ShortStorage", 2),
-    (Dtype::I8, "I8", "int8", "CharStorage", 1),
-    (Dtype::U64, "U64", "uint64", "", 8),
-    (Dtype::U32, "U32", "uint32", "", 4),
-    (Dtype::U16, "U16", "uint16", "", 2),
-    (Dtype::U8, "U8", "uint8", "ByteStorage", 1),
-    (Dtype::Bool, "BOOL", "bool", "BoolStorage", 1),
+/// Type, its safetensors name, its PyTorch name, its PyTorch storage.
+const TABLE: [(Dtype, &str, &str, &str); 13] = [
+    (Dtype::F64, "F64", "float64", "DoubleStorage"),
+    (Dtype::F32, "F32", "float32", "FloatStorage"),
+    (Dtype::F16, "F16", "float16", "HalfStorage"),
+    (Dtype::Bf16, "BF16", "bfloat16", "BFloat16Storage"),
+    (Dtype::I64, "I64", "int64", "LongStorage"),
+    (Dtype::I32, "I32", "int32", "IntStorage"),
+    (Dtype::I16, "I16", "int16", "ShortStorage"),
+    (Dtype::I8, "I8", "int8", "CharStorage"),
+    (Dtype::U64, "U64", "uint64", ""),
+    (Dtype::U32, "U32", "uint32", ""),
+    (Dtype::U16, "U16", "uint16", ""),
+    (Dtype::U8, "U8", "uint8", "ByteStorage"),
+    (Dtype::Bool, "BOOL", "bool", "BoolStorage"),
 ];
 
 /// Safetensors name, PyTorch name, PyTorch storage, bytes of types that are kept as bytes.
@@ -61,22 +44,14 @@ const FOREIGN: [(&str, &str, &str, usize); 7] = [
     ("C128", "complex128", "ComplexDoubleStorage", 16),
 ];
 
-impl Dtype {
-    /// Bytes per number.
-    pub fn size_bytes(self) -> usize {
-        Kind::plain(self).size_bytes
-    }
-
-    /// The name in safetensors files.
-    pub fn safetensors_name(self) -> &'static str {
-        TABLE.iter().find(|t| t.0 == self).map_or("U8", |t| t.1)
-    }
+/// The name in safetensors files.
+pub(crate) fn safetensors_name(dtype: Dtype) -> &'static str {
+    TABLE.iter().find(|t| t.0 == dtype).map_or("U8", |t| t.1)
 }
 
 impl Kind {
     pub(crate) fn plain(dtype: Dtype) -> Self {
-        let size_bytes = TABLE.iter().find(|t| t.0 == dtype).map_or(1, |t| t.4);
-        Self { dtype, size_bytes, was: None }
+        Self { dtype, size_bytes: dtype.size_bytes(), was: None }
     }
 
     fn foreign(was: &'static str, size_bytes: usize) -> Self {
@@ -124,6 +99,6 @@ impl Kind {
 
     /// The name to be told.
     pub(crate) fn name(self) -> &'static str {
-        self.was.unwrap_or(self.dtype.safetensors_name())
+        self.was.unwrap_or(safetensors_name(self.dtype))
     }
 }

@@ -1,7 +1,8 @@
 //! What has been read of a checkpoint so far.
 
-use super::dtype::{Dtype, Kind};
+use super::dtype::Kind;
 use super::flaw::{Fault, Flaw, list};
+use ontogeny_core::Dtype;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

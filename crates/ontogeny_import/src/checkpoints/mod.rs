@@ -30,10 +30,10 @@ mod torch;
 mod write;
 mod zip;
 
-pub use dtype::Dtype;
 pub use find::{FoundCheckpoints, Part, StepFiles, find_checkpoints};
 pub use flaw::Flaw;
 pub use gathered::ForeignTensor;
+pub use ontogeny_core::Dtype;
 pub use steps::Counts;
 pub use write::{OutTensor, write_safetensors};
 

@@ -1,8 +1,9 @@
 //! Writing safetensors: a file is there whole or not at all.
 
-use super::dtype::{Dtype, Kind};
+use super::dtype::{Kind, safetensors_name};
 use crate::ImportError;
 use crate::export::Draft;
+use ontogeny_core::Dtype;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -69,7 +70,7 @@ pub fn write_safetensors(
 
 /// Type and shape as they are written. What was kept as bytes becomes what it was, where safetensors has a name for that.
 fn told(t: &OutTensor<'_>) -> (String, Vec<usize>) {
-    let plain = (t.dtype.safetensors_name().to_owned(), t.shape.to_vec());
+    let plain = (safetensors_name(t.dtype).to_owned(), t.shape.to_vec());
     let known = ["F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"];
     let Some(was) = t.was.filter(|was| t.dtype == Dtype::U8 && known.contains(was)) else {
         return plain;

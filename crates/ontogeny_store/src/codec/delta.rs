@@ -16,7 +16,7 @@
 //! Plans: 0 that of the part before; 1 planes, mask u8; 2 planes of differences, mask u8; 3 residual with relative
 //! errors, 4 with absolute ones: number of coefficients u8, level i16, the coefficients f32.
 
-use crate::codec::fit::{self, Plan};
+use crate::codec::fit::{self, Plan, padded};
 use crate::codec::numbers::{Bf16, F16, F32, F64, Number};
 use crate::codec::residual::{self, Model, Scale};
 use crate::codec::{ChunkCodec, N_ANCESTORS, RawId, malformed, planes};
@@ -155,10 +155,6 @@ fn n_before(plan: &Plan) -> usize {
         Plan::Planes { is_difference, .. } => usize::from(*is_difference),
         Plan::Residual(m) => residual::n_before(m.n_coefs),
     }
-}
-
-fn padded<'a>(ancestors: &[&'a [u8]]) -> [&'a [u8]; 3] {
-    std::array::from_fn(|i| ancestors.get(i).copied().unwrap_or_default())
 }
 
 fn put_part(

@@ -189,7 +189,8 @@ pub(crate) fn bits_in_all(counts: &[u32; 256]) -> f64 {
     n * n.max(1.0).log2() - used.map(|c| c * c.log2()).sum::<f64>()
 }
 
-fn padded<'a>(ancestors: &[&'a [u8]]) -> [&'a [u8]; 3] {
+/// Three chunks before, empty where there are fewer.
+pub(crate) fn padded<'a>(ancestors: &[&'a [u8]]) -> [&'a [u8]; 3] {
     std::array::from_fn(|i| ancestors.get(i).copied().unwrap_or_default())
 }
 

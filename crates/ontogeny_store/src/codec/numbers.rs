@@ -3,7 +3,7 @@
 //! Everything here is integer arithmetic or single IEEE additions and multiplications, so that every machine
 //! comes to the same bits.
 
-use crate::checkpoint::Dtype;
+use ontogeny_core::Dtype;
 
 /// What the words of a part are. The numbers are part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::names;
 use crate::text::{count, size};
 use ontogeny_core::{RunId, Step};
-use ontogeny_import::checkpoints::{Dtype as Foreign, OutTensor, write_safetensors};
-use ontogeny_store::{Checkpoint, Dtype, OwnedTensor, RunReader};
+use ontogeny_import::checkpoints::{OutTensor, write_safetensors};
+use ontogeny_store::{Checkpoint, OwnedTensor, RunReader};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -143,23 +143,8 @@ fn refuse_existing(path: &Path, is_file: bool) -> Result<(), Failure> {
 
 /// The safetensors type, and what the importer remembers of the original one.
 fn out_tensor<'a>(name: &'a str, t: &'a OwnedTensor, c: &'a Checkpoint) -> OutTensor<'a> {
-    let dtype = match t.dtype {
-        Dtype::F64 => Foreign::F64,
-        Dtype::F32 => Foreign::F32,
-        Dtype::F16 => Foreign::F16,
-        Dtype::Bf16 => Foreign::Bf16,
-        Dtype::I64 => Foreign::I64,
-        Dtype::I32 => Foreign::I32,
-        Dtype::I16 => Foreign::I16,
-        Dtype::I8 => Foreign::I8,
-        Dtype::U64 => Foreign::U64,
-        Dtype::U32 => Foreign::U32,
-        Dtype::U16 => Foreign::U16,
-        Dtype::U8 => Foreign::U8,
-        Dtype::Bool => Foreign::Bool,
-    };
     let was = c.extra.get("dtypes").and_then(|d| d.get(&t.name)).and_then(|w| w.as_str());
-    OutTensor { name, dtype, shape: &t.shape, bytes: &t.bytes, was }
+    OutTensor { name, dtype: t.dtype, shape: &t.shape, bytes: &t.bytes, was }
 }
 
 fn metadata(run: &RunId, c: &Checkpoint) -> BTreeMap<String, String> {

@@ -11,11 +11,11 @@ use ontogeny_core::{
     Versions,
 };
 use ontogeny_import::checkpoints::{
-    Dtype as Foreign, ForeignCheckpoint, FoundCheckpoints, find_checkpoints, read_checkpoint,
+    ForeignCheckpoint, FoundCheckpoints, find_checkpoints, read_checkpoint,
 };
 use ontogeny_import::{ImportError, StepRule};
 use ontogeny_lab::LabError;
-use ontogeny_store::{Dtype, RunWriter, Store, StoreError, TensorView, state_hash};
+use ontogeny_store::{RunWriter, Store, StoreError, TensorView, state_hash};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -269,12 +269,7 @@ fn keep(
     let views: Vec<TensorView<'_>> = checkpoint
         .tensors
         .iter()
-        .map(|t| TensorView {
-            name: &t.name,
-            dtype: dtype(t.dtype),
-            shape: &t.shape,
-            bytes: &t.bytes,
-        })
+        .map(|t| TensorView { name: &t.name, dtype: t.dtype, shape: &t.shape, bytes: &t.bytes })
         .collect();
     let step = Step(checkpoint.step);
     if there.contains(&step) {
@@ -332,25 +327,6 @@ fn source((path, print): &(String, ontogeny_import::Fingerprint)) -> SourceFile 
 
 fn raw_bytes(checkpoint: &ForeignCheckpoint) -> u64 {
     checkpoint.tensors.iter().map(|t| t.bytes.len() as u64).sum()
-}
-
-/// The same type in the store.
-fn dtype(foreign: Foreign) -> Dtype {
-    match foreign {
-        Foreign::F64 => Dtype::F64,
-        Foreign::F32 => Dtype::F32,
-        Foreign::F16 => Dtype::F16,
-        Foreign::Bf16 => Dtype::Bf16,
-        Foreign::I64 => Dtype::I64,
-        Foreign::I32 => Dtype::I32,
-        Foreign::I16 => Dtype::I16,
-        Foreign::I8 => Dtype::I8,
-        Foreign::U64 => Dtype::U64,
-        Foreign::U32 => Dtype::U32,
-        Foreign::U16 => Dtype::U16,
-        Foreign::U8 => Dtype::U8,
-        Foreign::Bool => Dtype::Bool,
-    }
 }
 
 fn to_json(found: &FoundCheckpoints, tally: &Tally, run: &RunId, is_dry: bool) -> Value {

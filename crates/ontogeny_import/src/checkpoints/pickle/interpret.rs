@@ -322,7 +322,7 @@ fn number(item: Item) -> Result<u64, Flaw> {
 
 /// One number of numpy; what has no counterpart is an array without axes.
 fn scalar(kind: Kind, bytes: Cow<'_, [u8]>) -> View<'_> {
-    use crate::checkpoints::dtype::Dtype;
+    use ontogeny_core::Dtype;
     let known = match (kind.was, kind.dtype, bytes.as_ref()) {
         (None, Dtype::F64, &[a, b, c, d, e, f, g, h]) => {
             Some(View::Float(f64::from_le_bytes([a, b, c, d, e, f, g, h])))
