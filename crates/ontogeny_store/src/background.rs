@@ -3,7 +3,7 @@
 //! Jobs are done in their order. Those that wait when the thread comes back are done together: their rows, chunks
 //! and lists are synced at once, rows first and lists last. What waits is bounded in memory; who brings more waits.
 
-use crate::checkpoint::{self, OwnedTensor};
+use crate::checkpoint::{self, CheckpointInfo, OwnedTensor, TensorView};
 use crate::chunks::{ChunkId, Chunks};
 use crate::writer::write_manifest;
 use crate::{StoreError, faults};
@@ -18,12 +18,30 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Jobs that may wait.
 const MAX_WAITING: usize = 32;
 
-/// The chunks of a run's store and what the next checkpoint is stored against.
+/// Where checkpoints of a run or zoom go, the chunks of its store, and what the next one is stored against.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) dir: PathBuf,
     pub(crate) chunks: Chunks,
     pub(crate) last_chunks: Vec<ChunkId>,
+}
+
+impl Recorder {
+    /// Writes one checkpoint durably.
+    pub(crate) fn write(
+        &mut self,
+        step: Step,
+        tensors: &[TensorView<'_>],
+        extra: serde_json::Value,
+    ) -> Result<CheckpointInfo, StoreError> {
+        // No garbage is collected between the first chunk and the list.
+        let _inside = self.chunks.enter()?;
+        let stored =
+            checkpoint::store(&mut self.chunks, &mut self.last_chunks, step, tensors, extra)?;
+        self.chunks.sync()?;
+        checkpoint::show(&self.dir, std::slice::from_ref(&stored))?;
+        Ok(stored.info)
+    }
 }
 
 /// A log with rows that must be durable first.

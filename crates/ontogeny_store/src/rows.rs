@@ -4,7 +4,7 @@
 //! f64, count u32, then for each row the number of its name u32 and its value f64. Parquet has signed integers
 //! only in the form every reader knows, so step and n_examples are stored as their two's complement.
 
-use crate::tape::Block;
+use crate::tape::{Block, Tape};
 use crate::wire::{self, Cursor, Named};
 use crate::{StoreError, table};
 use ontogeny_core::{Clocks, Step};
@@ -38,12 +38,34 @@ pub(crate) struct RowBlock {
 }
 
 /// Writes the rows of one step; `rows` holds 12 bytes for each.
-pub(crate) fn put_rows(out: &mut Vec<u8>, step: Step, clocks: Clocks, rows: &[u8]) {
+fn put_rows(out: &mut Vec<u8>, step: Step, clocks: Clocks, rows: &[u8]) {
     out.push(ROWS);
     out.extend_from_slice(&step.0.to_le_bytes());
     wire::put_clocks(out, clocks);
     out.extend_from_slice(&((rows.len() / 12) as u32).to_le_bytes());
     out.extend_from_slice(rows);
+}
+
+impl Tape<RowBlock> {
+    /// Appends readings `(name, unit, value)` of one step: all of them, or none if a unit is not that of before.
+    pub(crate) fn append_readings(
+        &mut self,
+        scratch: &mut Vec<u8>,
+        step: Step,
+        clocks: Clocks,
+        readings: &[(&str, &str, f64)],
+    ) -> Result<(), StoreError> {
+        if readings.is_empty() {
+            return Ok(());
+        }
+        scratch.clear();
+        for (name, unit, value) in readings {
+            let number = self.number(name, unit)?;
+            scratch.extend_from_slice(&number.to_le_bytes());
+            scratch.extend_from_slice(&value.to_le_bytes());
+        }
+        self.append(readings.len(), |out| put_rows(out, step, clocks, scratch))
+    }
 }
 
 impl RowBlock {

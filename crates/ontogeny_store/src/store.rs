@@ -3,6 +3,7 @@
 use crate::writer::{self, RunWriter};
 use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk, faults, lock};
 use ontogeny_core::{RunId, RunManifest, StudyId, nearest};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -201,21 +202,30 @@ impl Store {
     }
 }
 
-fn read_manifest(dir: &Path, run: &RunId) -> Result<RunManifest, StoreError> {
+/// Reads a manifest of a run, unless a later version wrote it.
+pub(crate) fn read_versioned<T: DeserializeOwned>(
+    path: &Path,
+    run: &RunId,
+    supported: u32,
+) -> Result<T, StoreError> {
     /// The part that every version has, read first: a later version may have other fields.
     #[derive(Deserialize)]
     struct Version {
         format_version: u32,
     }
-    let path = writer::manifest_path(dir);
-    let bytes = std::fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;
-    let json = |e| StoreError::json(&path, e).of_run(run);
+    let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
+    let json = |e| StoreError::json(path, e).of_run(run);
     let version: Version = serde_json::from_slice(&bytes).map_err(json)?;
-    let (found, supported) = (version.format_version, RunManifest::FORMAT_VERSION);
+    let found = version.format_version;
     if found > supported {
-        return Err(StoreError::Newer { path, found, supported });
+        return Err(StoreError::Newer { path: path.to_path_buf(), found, supported });
     }
-    let manifest: RunManifest = serde_json::from_slice(&bytes).map_err(json)?;
+    serde_json::from_slice(&bytes).map_err(json)
+}
+
+fn read_manifest(dir: &Path, run: &RunId) -> Result<RunManifest, StoreError> {
+    let path = writer::manifest_path(dir);
+    let manifest: RunManifest = read_versioned(&path, run, RunManifest::FORMAT_VERSION)?;
     if manifest.run != *run {
         let found = format!("run {}", manifest.run);
         return Err(StoreError::damaged(&path, Damage::Misplaced { found }).of_run(run));

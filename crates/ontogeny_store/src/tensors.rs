@@ -5,7 +5,7 @@
 //! are the list column `values`, those of f64 readings the list column `values_f64`; the other one is empty.
 
 use crate::rows::Numbering;
-use crate::tape::Block;
+use crate::tape::{Block, Tape};
 use crate::wire::{self, Cursor, Named};
 use crate::{StoreError, table};
 use ontogeny_core::Step;
@@ -93,14 +93,40 @@ pub(crate) enum ValuesRef<'a> {
     F64(&'a [f64]),
 }
 
+impl ValuesRef<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::F32(v) => v.len(),
+            Self::F64(v) => v.len(),
+        }
+    }
+}
+
+impl Tape<TensorBlock> {
+    /// Appends a vector-valued reading.
+    ///
+    /// # Panics
+    /// If the shape does not hold as many values as are given.
+    pub(crate) fn append_values(
+        &mut self,
+        step: Step,
+        name: &str,
+        unit: &str,
+        shape: &[usize],
+        values: ValuesRef<'_>,
+    ) -> Result<(), StoreError> {
+        let n = values.len();
+        assert!(
+            n_values(shape) == Some(n),
+            "reading {name} at step {step}: {n} values do not fit shape {shape:?}"
+        );
+        let number = self.number(name, unit)?;
+        self.append(1, |out| put_tensor(out, step, number, shape, values))
+    }
+}
+
 /// Writes one reading.
-pub(crate) fn put_tensor(
-    out: &mut Vec<u8>,
-    step: Step,
-    number: u32,
-    shape: &[usize],
-    values: ValuesRef<'_>,
-) {
+fn put_tensor(out: &mut Vec<u8>, step: Step, number: u32, shape: &[usize], values: ValuesRef<'_>) {
     out.push(TENSOR);
     out.extend_from_slice(&step.0.to_le_bytes());
     out.extend_from_slice(&number.to_le_bytes());

@@ -4,9 +4,9 @@ use crate::background::{Background, Failure, Job, LogMark, Recorder};
 use crate::checkpoint::{self, CheckpointInfo, OwnedTensor, TensorView};
 use crate::chunks::{ChunkId, Chunks};
 use crate::lock::Lock;
-use crate::rows::{self, RowBlock};
+use crate::rows::RowBlock;
 use crate::tape::{Tape, TornTail};
-use crate::tensors::{self, TensorBlock, ValuesRef, n_values};
+use crate::tensors::{TensorBlock, ValuesRef};
 use crate::{StoreError, disk};
 use ontogeny_core::{Clocks, Event, RunId, RunManifest, Step};
 use std::path::{Path, PathBuf};
@@ -123,17 +123,7 @@ impl RunWriter {
         clocks: Clocks,
         readings: &[(&str, &str, f64)],
     ) -> Result<(), StoreError> {
-        if readings.is_empty() {
-            return Ok(());
-        }
-        self.scratch.clear();
-        for (name, unit, value) in readings {
-            let number = self.metrics.number(name, unit)?;
-            self.scratch.extend_from_slice(&number.to_le_bytes());
-            self.scratch.extend_from_slice(&value.to_le_bytes());
-        }
-        let rows = &self.scratch;
-        self.metrics.append(readings.len(), |out| rows::put_rows(out, step, clocks, rows))?;
+        self.metrics.append_readings(&mut self.scratch, step, clocks, readings)?;
         if self.metrics.n_live() >= SEAL_ROWS { self.seal() } else { Ok(()) }
     }
 
@@ -152,7 +142,7 @@ impl RunWriter {
         shape: &[usize],
         values: &[f32],
     ) -> Result<(), StoreError> {
-        self.append_values(step, name, unit, shape, values.len(), ValuesRef::F32(values))
+        self.append_values(step, name, unit, shape, ValuesRef::F32(values))
     }
 
     /// Appends a vector-valued reading in double precision, row-major.
@@ -170,7 +160,7 @@ impl RunWriter {
         shape: &[usize],
         values: &[f64],
     ) -> Result<(), StoreError> {
-        self.append_values(step, name, unit, shape, values.len(), ValuesRef::F64(values))
+        self.append_values(step, name, unit, shape, ValuesRef::F64(values))
     }
 
     fn append_values(
@@ -179,15 +169,9 @@ impl RunWriter {
         name: &str,
         unit: &str,
         shape: &[usize],
-        n: usize,
         values: ValuesRef<'_>,
     ) -> Result<(), StoreError> {
-        assert!(
-            n_values(shape) == Some(n),
-            "reading {name} at step {step}: {n} values do not fit shape {shape:?}"
-        );
-        let number = self.tensors.number(name, unit)?;
-        self.tensors.append(1, |out| tensors::put_tensor(out, step, number, shape, values))?;
+        self.tensors.append_values(step, name, unit, shape, values)?;
         if self.tensors.live_bytes() >= 4 * SEAL_BYTES_AT_CHECKPOINT {
             self.tensors.seal()?;
         }
@@ -229,17 +213,9 @@ impl RunWriter {
     ) -> Result<CheckpointInfo, StoreError> {
         // Who resumes here relies on the rows before it.
         self.sync()?;
-        let stored = {
-            let mut recorder = self.recorder();
-            let Recorder { dir, chunks, last_chunks } = &mut *recorder;
-            let _inside = chunks.enter()?;
-            let stored = checkpoint::store(chunks, last_chunks, step, tensors, extra)?;
-            chunks.sync()?;
-            checkpoint::show(dir, std::slice::from_ref(&stored))?;
-            stored
-        };
+        let info = self.recorder().write(step, tensors, extra)?;
         self.seal_what_has_gathered()?;
-        Ok(stored.info)
+        Ok(info)
     }
 
     /// Stores the exact state at `step` beside what goes on, and returns as soon as there is room for it in memory

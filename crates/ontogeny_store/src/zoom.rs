@@ -4,15 +4,15 @@
 //! wanted. It is made under a temporary name and appears whole or not at all; no file of the run itself is
 //! opened for writing, and removing a zoom leaves the run as it was.
 
-use crate::checkpoint::{self, CheckpointInfo, TensorView};
-use crate::chunks::{ChunkId, Chunks};
+use crate::background::Recorder;
+use crate::checkpoint::{CheckpointInfo, TensorView};
+use crate::chunks::Chunks;
 use crate::lock::{self, Lock};
-use crate::rows::{self, RowBlock};
+use crate::rows::RowBlock;
 use crate::tape::{Block, Snapshot, Tape};
-use crate::tensors::{self, TensorBlock, ValuesRef, n_values};
-use crate::{Damage, Store, StoreError, disk, faults, tape};
+use crate::tensors::{TensorBlock, ValuesRef};
+use crate::{Damage, Store, StoreError, disk, faults, store, tape};
 use ontogeny_core::{Clocks, RunId, Step, ZoomId, ZoomManifest, nearest};
-use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,11 +31,10 @@ pub struct ZoomListing {
 pub struct ZoomWriter {
     run: RunId,
     zooms: PathBuf,
-    dir: PathBuf,
     metrics: Tape<RowBlock>,
     tensors: Tape<TensorBlock>,
-    chunks: Chunks,
-    last_chunks: Vec<ChunkId>,
+    /// Its folder is that of the zoom, under its temporary name.
+    recorder: Recorder,
     scratch: Vec<u8>,
     is_published: bool,
     _lock: Lock,
@@ -64,20 +63,8 @@ pub(crate) fn list(run_dir: &Path, run: &RunId) -> Result<ZoomListing, StoreErro
 }
 
 fn read_manifest(dir: &Path, run: &RunId, id: &ZoomId) -> Result<ZoomManifest, StoreError> {
-    /// The part that every version has, read first: a later version may have other fields.
-    #[derive(Deserialize)]
-    struct Version {
-        format_version: u32,
-    }
     let path = dir.join("manifest.json");
-    let bytes = fs::read(&path).map_err(|e| StoreError::io("read", &path, e))?;
-    let json = |e| StoreError::json(&path, e).of_run(run);
-    let version: Version = serde_json::from_slice(&bytes).map_err(json)?;
-    let (found, supported) = (version.format_version, ZoomManifest::FORMAT_VERSION);
-    if found > supported {
-        return Err(StoreError::Newer { path, found, supported });
-    }
-    let manifest: ZoomManifest = serde_json::from_slice(&bytes).map_err(json)?;
+    let manifest: ZoomManifest = store::read_versioned(&path, run, ZoomManifest::FORMAT_VERSION)?;
     if (&manifest.run, &manifest.id) != (run, id) {
         let found = format!("zoom {} of run {}", manifest.id, manifest.run);
         return Err(StoreError::damaged(&path, Damage::Misplaced { found }).of_run(run));
@@ -126,11 +113,9 @@ impl Store {
         Ok(ZoomWriter {
             run: run.clone(),
             zooms,
-            dir,
             metrics,
             tensors,
-            chunks: Chunks::new(self.path()),
-            last_chunks: Vec::new(),
+            recorder: Recorder { dir, chunks: Chunks::new(self.path()), last_chunks: Vec::new() },
             scratch: Vec::new(),
             is_published: false,
             _lock: lock,
@@ -171,17 +156,7 @@ impl ZoomWriter {
         clocks: Clocks,
         readings: &[(&str, &str, f64)],
     ) -> Result<(), StoreError> {
-        if readings.is_empty() {
-            return Ok(());
-        }
-        self.scratch.clear();
-        for (name, unit, value) in readings {
-            let number = self.metrics.number(name, unit)?;
-            self.scratch.extend_from_slice(&number.to_le_bytes());
-            self.scratch.extend_from_slice(&value.to_le_bytes());
-        }
-        let rows = &self.scratch;
-        self.metrics.append(readings.len(), |out| rows::put_rows(out, step, clocks, rows))
+        self.metrics.append_readings(&mut self.scratch, step, clocks, readings)
     }
 
     /// Appends a vector-valued reading, as [`crate::RunWriter::append_tensor`].
@@ -199,14 +174,7 @@ impl ZoomWriter {
         shape: &[usize],
         values: &[f32],
     ) -> Result<(), StoreError> {
-        assert!(
-            n_values(shape) == Some(values.len()),
-            "reading {name} at step {step}: {} values do not fit shape {shape:?}",
-            values.len()
-        );
-        let number = self.tensors.number(name, unit)?;
-        let values = ValuesRef::F32(values);
-        self.tensors.append(1, |out| tensors::put_tensor(out, step, number, shape, values))
+        self.tensors.append_values(step, name, unit, shape, ValuesRef::F32(values))
     }
 
     /// Stores the exact state at `step`, as [`crate::RunWriter::checkpoint`].
@@ -222,12 +190,7 @@ impl ZoomWriter {
         tensors: &[TensorView<'_>],
         extra: serde_json::Value,
     ) -> Result<CheckpointInfo, StoreError> {
-        let (chunks, last) = (&mut self.chunks, &mut self.last_chunks);
-        let _inside = chunks.enter()?;
-        let stored = checkpoint::store(chunks, last, step, tensors, extra)?;
-        chunks.sync()?;
-        checkpoint::show(&self.dir, std::slice::from_ref(&stored))?;
-        Ok(stored.info)
+        self.recorder.write(step, tensors, extra)
     }
 
     /// Seals the readings and shows the zoom under its name, durably. Says whether it did: if a zoom of this
@@ -247,15 +210,16 @@ impl ZoomWriter {
         );
         self.metrics.seal().map_err(|e| e.of_run(&self.run))?;
         self.tensors.seal().map_err(|e| e.of_run(&self.run))?;
-        let path = self.dir.join("manifest.json");
+        let Recorder { dir, chunks, last_chunks } = &mut self.recorder;
+        let path = dir.join("manifest.json");
         disk::check_readable::<ZoomManifest>(&path, manifest)?;
         disk::replace_json(&path, manifest)?;
-        disk::sync_dir(&self.dir)?;
+        disk::sync_dir(dir)?;
         let target = self.zooms.join(manifest.id.as_str());
         // A collection of garbage finds the lists under the old name or under the new one.
-        let _inside = (!self.last_chunks.is_empty()).then(|| self.chunks.enter()).transpose()?;
+        let _inside = (!last_chunks.is_empty()).then(|| chunks.enter()).transpose()?;
         // Renaming onto a folder that has content fails, so of two writers one wins.
-        match faults::point(&target).and_then(|()| fs::rename(&self.dir, &target)) {
+        match faults::point(&target).and_then(|()| fs::rename(&*dir, &target)) {
             Ok(()) => self.is_published = true,
             Err(_) if target.exists() => return Ok(false),
             Err(e) => return Err(StoreError::io("publish", &target, e)),
@@ -269,7 +233,7 @@ impl Drop for ZoomWriter {
     fn drop(&mut self) {
         if !self.is_published {
             // What cannot be removed now is removed by the next zoom of the run.
-            let _ = fs::remove_dir_all(&self.dir);
+            let _ = fs::remove_dir_all(&self.recorder.dir);
         }
     }
 }
