@@ -5,7 +5,7 @@ use super::data::{Point, Scale};
 use super::error::ScalingError;
 use super::fit::{Fit, FitOptions, fit, ln_loss};
 use super::law::Law;
-use super::validate::{HeldOut, ValidateOptions, held_out_error, leave_largest_out, roll_forward};
+use super::validate::{HeldOut, Ladder, held_out_error};
 
 /// Fewest training tokens per parameter with which a form is tried beside all runs: runs that saw less than one token a
 /// parameter had hardly begun, and the forms that describe finished trainings bend to them.
@@ -14,7 +14,7 @@ const LEAST_TOKENS_PER_PARAM: f64 = 1.0;
 /// What decides the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weighing {
-    /// Errors on the largest budgets, each predicted from those below ([`leave_largest_out`]).
+    /// Errors on the largest budgets, each predicted from those below ([`super::leave_largest_out`]).
     HeldOut,
     /// The Bayesian information criterion under Laplace noise, which the Huber loss stands for.
     Bic,
@@ -78,10 +78,8 @@ pub fn average(
     for (law, recipe) in laws.iter().flat_map(|l| recipes.iter().map(move |r| (*l, r))) {
         match fit(law, points, recipe) {
             Ok(fit) => {
-                let validate = ValidateOptions { budget_factor, ..ValidateOptions::default() };
-                let held_out =
-                    leave_largest_out(law, points, recipe, &validate).unwrap_or_default();
-                let rolled = roll_forward(law, points, recipe, budget_factor).unwrap_or_default();
+                let mut ladder = Ladder::new(law, points, recipe, budget_factor);
+                let (held_out, rolled) = (ladder.largest(), ladder.rolled());
                 let held_out_error = held_out_error(&held_out);
                 let bic = bic(&fit);
                 members.push(Member { fit, weight: 0.0, held_out_error, bic, held_out, rolled });

@@ -44,7 +44,7 @@ pub use laws::{
 pub use power_line::PowerLine;
 pub use predict::{Prediction, predict};
 pub use profile::{ProfileInterval, profile_interval};
-pub use validate::{HeldOut, ValidateOptions, held_out_error, leave_largest_out, roll_forward};
+pub use validate::{HeldOut, held_out_error, leave_largest_out};
 
 #[cfg(test)]
 mod tests;

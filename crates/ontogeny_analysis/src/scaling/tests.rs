@@ -66,8 +66,7 @@ fn a_wrong_form_is_called_wrong() {
     let boot = bootstrap(&found, None, &BootstrapOptions { n_resamples: 50, ..Default::default() });
     assert!(diagnose(&found, &boot).lack_of_fit_p.unwrap() < 1e-4);
     let held_out = |law| {
-        let e =
-            leave_largest_out(law, &points, &FitOptions::default(), &ValidateOptions::default());
+        let e = leave_largest_out(law, &points, &FitOptions::default(), BUDGET_FACTOR);
         held_out_error(&e.unwrap()).unwrap()
     };
     assert!(held_out(&KaplanNd) > 2.0 * held_out(&Chinchilla));
@@ -156,8 +155,5 @@ fn points_that_tell_no_law_are_refused() {
     assert!(refused(&same).contains("all points have the same params"));
     let no_size = Scale::of_flops(1e20);
     assert!(fit(&Chinchilla, &points, &options).unwrap().loss(&no_size).is_err());
-    assert!(
-        leave_largest_out(&Chinchilla, &points[..18], &options, &ValidateOptions::default())
-            .is_err()
-    );
+    assert!(leave_largest_out(&Chinchilla, &points[..18], &options, BUDGET_FACTOR).is_err());
 }

@@ -1,14 +1,18 @@
 //! Leave the largest budgets out, fit below them, and see: the only test that asks what a scaling law is for.
 
-use super::budgets::{BUDGET_FACTOR, budgets};
+use super::budgets::budgets;
 use super::data::Point;
 use super::error::ScalingError;
 use super::fit::{Fit, FitOptions, fit, ln_loss};
 use super::law::Law;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Budgets that must lie below the first one left out.
 const LEAST_BELOW: usize = 3;
+
+/// Of the largest budgets so many are predicted, each from those below it.
+const N_HELD_OUT: usize = 3;
 
 /// Places from which a law is tried, at most.
 const N_ORIGINS: usize = 4;
@@ -28,24 +32,75 @@ pub struct HeldOut {
     pub ln_error: f64,
 }
 
-/// How to leave out.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ValidateOptions {
-    /// Compute within this factor is one budget.
-    pub budget_factor: f64,
-    /// At least so many of the largest budgets are predicted, each from those that lie `gap` or more below.
-    pub n_held_out: usize,
-    /// The least factor between a predicted budget and those it is predicted from.
-    pub gap: f64,
+/// Points by budget, and the law fitted below some of them: each fit is made once, whoever asks for it.
+#[derive(Debug)]
+pub(super) struct Ladder<'a> {
+    law: &'static dyn Law,
+    points: &'a [Point],
+    options: &'a FitOptions,
+    groups: Vec<Vec<usize>>,
+    /// By the number of budgets below: the fit and the compute of its largest run; `None` where it cannot be made.
+    fits: BTreeMap<usize, Option<(Fit, f64)>>,
 }
 
-impl Default for ValidateOptions {
-    fn default() -> Self {
-        Self { budget_factor: BUDGET_FACTOR, n_held_out: 3, gap: 1.0 }
+impl<'a> Ladder<'a> {
+    pub(super) fn new(
+        law: &'static dyn Law,
+        points: &'a [Point],
+        options: &'a FitOptions,
+        budget_factor: f64,
+    ) -> Self {
+        let groups = budgets(points, budget_factor);
+        Self { law, points, options, groups, fits: BTreeMap::new() }
+    }
+
+    /// Predicts every point of `budgets` from the first `n_below` budgets; nothing if the law cannot be fitted there.
+    fn predict(&mut self, n_below: usize, budgets: Range<usize>) -> Vec<HeldOut> {
+        let (law, points, groups) = (self.law, self.points, &self.groups);
+        let fitted = self.fits.entry(n_below).or_insert_with(|| {
+            let below: Vec<Point> =
+                groups[..n_below].iter().flatten().map(|i| points[*i]).collect();
+            let top = below.iter().map(|p| p.at.flops).fold(0.0, f64::max);
+            Some((fit(law, &below, self.options).ok()?, top))
+        });
+        let Some((fitted, top)) = fitted else { return Vec::new() };
+        let one = |budget: usize, point: usize| {
+            let p = &points[point];
+            let ln_error = p.loss.ln() - ln_loss(fitted.law, &fitted.theta, &p.at);
+            HeldOut { point, budget, n_below, reach: p.at.flops / *top, ln_error }
+        };
+        budgets
+            .flat_map(|b| groups[b].iter().map(move |i| (b, *i)))
+            .map(|(b, i)| one(b, i))
+            .collect()
+    }
+
+    /// Predicts each of the three largest budgets from those below it.
+    pub(super) fn largest(&mut self) -> Vec<HeldOut> {
+        let n_budgets = self.groups.len();
+        let first = n_budgets.saturating_sub(N_HELD_OUT).max(LEAST_BELOW);
+        (first..n_budgets).flat_map(|budget| self.predict(budget, budget..budget + 1)).collect()
+    }
+
+    /// Predicts every later budget from each of several places on the way: near ones and far ones.
+    ///
+    /// Places are before budgets, at most four, evenly spread from where half of the points lie below (and three
+    /// budgets) to the largest budget. So there are errors at more than one reach, and what a form does far beyond its
+    /// points is seen as far as the points allow.
+    pub(super) fn rolled(&mut self) -> Vec<HeldOut> {
+        let n_budgets = self.groups.len();
+        let n_below = |budget: usize| self.groups[..budget].iter().map(Vec::len).sum::<usize>();
+        let mut places: Vec<usize> =
+            (LEAST_BELOW..n_budgets).filter(|b| 2 * n_below(*b) >= self.points.len()).collect();
+        if places.len() > N_ORIGINS {
+            let last = places.len() - 1;
+            places = (0..N_ORIGINS).map(|k| places[k * last / (N_ORIGINS - 1)]).collect();
+        }
+        places.into_iter().flat_map(|place| self.predict(place, place..n_budgets)).collect()
     }
 }
 
-/// Predicts each of the largest budgets from those below it.
+/// Predicts each of the three largest budgets from those below it. Compute within `budget_factor` is one budget.
 ///
 /// Budgets for which the law cannot be fitted below are left out of the answer.
 ///
@@ -55,82 +110,18 @@ pub fn leave_largest_out(
     law: &'static dyn Law,
     points: &[Point],
     fit_options: &FitOptions,
-    options: &ValidateOptions,
+    budget_factor: f64,
 ) -> Result<Vec<HeldOut>, ScalingError> {
-    let groups = budgets(points, options.budget_factor);
-    let n_budgets = groups.len();
-    let needed = LEAST_BELOW + 1;
+    let mut ladder = Ladder::new(law, points, fit_options, budget_factor);
+    let (n_budgets, needed) = (ladder.groups.len(), LEAST_BELOW + 1);
     if n_budgets < needed {
         return Err(ScalingError::TooFewBudgets { n_budgets, needed });
     }
-    let first = n_budgets.saturating_sub(options.n_held_out).max(LEAST_BELOW);
-    let mut all = Vec::new();
-    for budget in first..n_budgets {
-        let least =
-            groups[budget].iter().map(|i| points[*i].at.flops).fold(f64::INFINITY, f64::min);
-        let below: Vec<Point> = (groups[..budget].iter().flatten())
-            .map(|i| points[*i])
-            .filter(|p| p.at.flops * options.gap <= least)
-            .collect();
-        let Ok(fitted) = fit(law, &below, fit_options) else { continue };
-        let top = below.iter().map(|p| p.at.flops).fold(0.0, f64::max);
-        let one = |i: &usize| held_out(&fitted, points, *i, (budget, budget), top);
-        all.extend(groups[budget].iter().map(one));
-    }
+    let all = ladder.largest();
     if all.is_empty() {
         return Err(ScalingError::TooFewBudgets { n_budgets, needed: n_budgets + 1 });
     }
     Ok(all)
-}
-
-/// Predicts every later budget from each of several places on the way: near ones and far ones.
-///
-/// Places are before budgets, at most four, evenly spread from where half of the points lie below (and three budgets)
-/// to the largest budget. So there are errors at more than one reach, and what a form does far beyond its points is
-/// seen as far as the points allow.
-///
-/// # Errors
-/// [`ScalingError::TooFewBudgets`] if there is no such place, or the law cannot be fitted before any.
-pub fn roll_forward(
-    law: &'static dyn Law,
-    points: &[Point],
-    fit_options: &FitOptions,
-    budget_factor: f64,
-) -> Result<Vec<HeldOut>, ScalingError> {
-    let groups = budgets(points, budget_factor);
-    let n_budgets = groups.len();
-    let n_below = |budget: usize| groups[..budget].iter().map(Vec::len).sum::<usize>();
-    let mut places: Vec<usize> =
-        (LEAST_BELOW..n_budgets).filter(|b| 2 * n_below(*b) >= points.len()).collect();
-    if places.len() > N_ORIGINS {
-        let last = places.len() - 1;
-        places = (0..N_ORIGINS).map(|k| places[k * last / (N_ORIGINS - 1)]).collect();
-    }
-    let mut all = Vec::new();
-    for place in places {
-        let below: Vec<Point> = groups[..place].iter().flatten().map(|i| points[*i]).collect();
-        let Ok(fitted) = fit(law, &below, fit_options) else { continue };
-        let top = below.iter().map(|p| p.at.flops).fold(0.0, f64::max);
-        for (budget, group) in groups.iter().enumerate().skip(place) {
-            all.extend(group.iter().map(|i| held_out(&fitted, points, *i, (budget, place), top)));
-        }
-    }
-    if all.is_empty() {
-        return Err(ScalingError::TooFewBudgets { n_budgets, needed: LEAST_BELOW + 1 });
-    }
-    Ok(all)
-}
-
-fn held_out(
-    fitted: &Fit,
-    points: &[Point],
-    point: usize,
-    (budget, n_below): (usize, usize),
-    top: f64,
-) -> HeldOut {
-    let p = &points[point];
-    let ln_error = p.loss.ln() - ln_loss(fitted.law, &fitted.theta, &p.at);
-    HeldOut { point, budget, n_below, reach: p.at.flops / top, ln_error }
 }
 
 /// Mean over budgets, and over the places each was predicted from, of the mean absolute ln error; `None` of nothing.

@@ -5,7 +5,7 @@ use super::{Recipe, replication};
 use crate::face::{Face, write_json};
 use crate::text::{Table, number};
 use ontogeny_analysis::scaling::{
-    Bootstrap, Diagnostics, Fit, IsoFlopOptions, Law, Point, ValidateOptions, bootstrap, diagnose,
+    BUDGET_FACTOR, Bootstrap, Diagnostics, Fit, IsoFlopOptions, Law, Point, bootstrap, diagnose,
     fit, held_out_error, isoflop, leave_largest_out, profile_interval,
 };
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Report {
         let fit = fit(law, points, &options)?;
         let boot = bootstrap(&fit, None, &recipe.bootstrap_options());
         let diagnostics = diagnose(&fit, &boot);
-        let validated = leave_largest_out(law, points, &options, &ValidateOptions::default());
+        let validated = leave_largest_out(law, points, &options, BUDGET_FACTOR);
         let held_out = validated.ok().and_then(|e| held_out_error(&e));
         Ok(Self { fit, boot, diagnostics, held_out })
     }
