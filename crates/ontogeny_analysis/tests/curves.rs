@@ -84,7 +84,7 @@ fn intervals_of_predictable_curves_cover() {
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: minutes of fits"]
 fn slow_coverage_of_generator_curves() {
     let jumps = Kind { disturbed: 1.0, only_jumps: true, n: 200 };
     let still = Kind { disturbed: 0.0, ..Kind::default() };
@@ -158,7 +158,7 @@ fn curves_are_predictable() {
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: minutes of fits"]
 fn slow_random_walks_and_curves_are_told_apart() {
     let n = fooled(1000..2000);
     println!("walks {n} of 1000");
@@ -171,7 +171,7 @@ fn slow_random_walks_and_curves_are_told_apart() {
 }
 
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: minutes of fits"]
 fn slow_timing() {
     for (name, options) in [("all", Options::default()), ("quick", Options::quick())] {
         for n in [30, 100, 1000, 100_000] {

@@ -1,11 +1,13 @@
 //! Follows a study on stderr: bars on a terminal, a plain line now and then elsewhere.
 
 mod bars;
+mod counter;
 mod interrupt;
 mod lines;
 mod tally;
 
 use bars::Bars;
+pub(crate) use counter::Counter;
 pub(crate) use interrupt::Interrupt;
 use lines::Lines;
 use ontogeny_core::{RunId, Step};

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "slow"]
+    #[ignore = "slow: minutes of fits"]
     fn slow_calibrated_intervals_cover_generator_curves() {
         let [before, after] = coverage(200, 800, 170_000);
         assert!((after[0] - 0.8).abs() < 0.06, "before {before:?} after {after:?}");

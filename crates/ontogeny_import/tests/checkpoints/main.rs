@@ -5,6 +5,8 @@
 mod bad_input;
 mod finding;
 mod fuzz;
+#[path = "../mutation/mod.rs"]
+mod mutation;
 mod real_files;
 mod round_trip;
 mod support;

@@ -1,5 +1,6 @@
 //! No bytes make a parser panic, hang or ask for memory it does not need.
 
+use crate::mutation::{mutate, random_from, rounds};
 use crate::support::{
     CSV, HF, JSONL, LM_EVAL_NEW, LM_EVAL_OLD, POINTS, RUNS, TEXT, gzip, tfevents, wandb,
 };
@@ -66,34 +67,6 @@ fn read_all(name: &str, bytes: &[u8]) {
     }
 }
 
-/// Changes bytes as damage and malice do.
-fn mutate(bytes: &mut Vec<u8>, mut random: impl FnMut() -> u64) {
-    for _ in 0..=random() % 4 {
-        if bytes.is_empty() {
-            return;
-        }
-        let at = (random() % bytes.len() as u64) as usize;
-        match random() % 7 {
-            0 => bytes[at] ^= 1 << (random() % 8),
-            1 => bytes[at] = random() as u8,
-            2 => bytes.truncate(at),
-            3 => drop(bytes.drain(at..(at + 1 + (random() % 16) as usize).min(bytes.len()))),
-            4 => bytes.insert(at, random() as u8),
-            5 => {
-                let n = (random() % 64) as usize;
-                let piece: Vec<u8> = bytes[at..(at + n).min(bytes.len())].to_vec();
-                let to = (random() % bytes.len() as u64) as usize;
-                bytes.splice(to..to, piece);
-            }
-            _ => {
-                let value = [0, u64::MAX, 1 << 31, 1 << 63, 0x7fff_ffff][(random() % 5) as usize];
-                let n = bytes.len().min(at + 8) - at;
-                bytes[at..at + n].copy_from_slice(&value.to_le_bytes()[..n]);
-            }
-        }
-    }
-}
-
 /// Repairs the checksums of a TensorBoard file, so that damage reaches the protocol buffers.
 fn repaired(mut file: Vec<u8>) -> Vec<u8> {
     let mut at = 0;
@@ -143,17 +116,6 @@ fn one_round(pick: usize, mut random: impl FnMut() -> u64, seeds: &[(&str, Vec<u
     }
 }
 
-/// Addressed random numbers (splitmix64): every round can be repeated from its number.
-fn random_from(seed: u64) -> impl FnMut() -> u64 {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-}
-
 #[test]
 fn valid_files_of_every_kind_are_read_by_every_parser() {
     for (name, bytes) in seeds() {
@@ -177,21 +139,9 @@ proptest! {
 
 /// `ONTOGENY_FUZZ_SECS=600 cargo test -p ontogeny_import --release -- --ignored slow_fuzz --nocapture`
 #[test]
-#[ignore = "slow"]
+#[ignore = "slow: ten minutes"]
 fn slow_fuzz_every_parser() {
-    #[expect(clippy::disallowed_methods, reason = "a test may be told how long to run")]
-    let secs = std::env::var("ONTOGENY_FUZZ_SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(600);
-    let began = std::time::Instant::now();
     let seeds = seeds();
-    let mut n = 0;
-    while began.elapsed().as_secs() < secs {
-        let mut random = random_from(n);
-        let (pick, mut worst) = (random() as usize, std::time::Duration::ZERO);
-        let round = std::time::Instant::now();
-        one_round(pick, random, &seeds);
-        worst = worst.max(round.elapsed());
-        assert!(worst.as_secs() < 10, "round {n} took {worst:?}");
-        n += 1;
-    }
+    let (n, secs) = rounds(|pick, random| one_round(pick, random, &seeds));
     println!("{n} mutated files in {secs} s, no finding");
 }

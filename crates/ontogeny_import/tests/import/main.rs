@@ -6,6 +6,8 @@ mod bad_input;
 mod fixtures;
 mod formats;
 mod fuzz;
+#[path = "../mutation/mod.rs"]
+mod mutation;
 mod round_trip;
 mod support;
 mod walking;

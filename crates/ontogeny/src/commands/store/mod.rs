@@ -1,6 +1,5 @@
 //! `ontogeny store`: is everything there, what takes space, what can go.
 
-mod bar;
 mod du;
 mod gc;
 mod repair;

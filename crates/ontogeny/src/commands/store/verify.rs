@@ -1,9 +1,9 @@
 //! `ontogeny store verify`: is everything as it was written?
 
-use super::bar::Bar;
 use super::{inside, owner, run_of};
 use crate::face::{Face, write_json};
 use crate::failure::Failure;
+use crate::progress::Counter;
 use crate::text::count;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -25,9 +25,9 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
     let store = face.store()?;
-    let bar = Bar::new(face.json);
+    let bar = Counter::new("runs", "{pos}/{len} runs [{wide_bar}] {eta}", face.json);
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let found = store.verify_with(n_threads, &|n, total| bar.set(n, total));
+    let found = store.verify_with(n_threads, &|n, total| bar.set(n, total, ""));
     bar.clear();
     let found = found?;
     let n = found.problems.len();
