@@ -242,8 +242,36 @@ fn checksum_path(path: &Path) -> PathBuf {
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     path: &Path,
 ) -> Result<Option<T>, StoreError> {
-    let Some(bytes) = read_if_there(path)? else { return Ok(None) };
+    let Some(bytes) = read_guarded(path)? else { return Ok(None) };
     serde_json::from_slice(&bytes).map(Some).map_err(|e| StoreError::json(path, e))
+}
+
+/// How the last member of a JSON object that carries its own hash begins, and what follows the hash.
+const GUARD: (&str, &str) = (",\n  \"blake3\": \"", "\"\n}\n");
+
+/// The hash that the last member of `bytes` states, and the bytes that it is of; `None` if there is no such member.
+fn guard(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (content, hash) = bytes.strip_suffix(GUARD.1.as_bytes())?.split_last_chunk::<64>()?;
+    Some((content.strip_suffix(GUARD.0.as_bytes())?, hash))
+}
+
+/// Reads a file of JSON and checks its hash, if it carries one: files of earlier versions do not.
+pub(crate) fn read_guarded(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(bytes) = read_if_there(path)? else { return Ok(None) };
+    check_guard(path, &bytes).map(|()| Some(bytes))
+}
+
+/// Checks the hash that JSON carries, if it does.
+pub(crate) fn check_guard(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    match guard(bytes) {
+        Some((content, hash)) if blake3::hash(content).to_hex().as_bytes() != hash => {
+            // Where it is no JSON any more, that tells more: it has a line and a column.
+            serde_json::from_slice::<serde::de::IgnoredAny>(bytes)
+                .map_err(|e| StoreError::json(path, e))?;
+            Err(StoreError::damaged(path, Damage::Checksum))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks that what will be written can be read back: JSON has no NaN and no infinity.
@@ -257,11 +285,18 @@ pub(crate) fn check_readable<T: serde::Serialize + serde::de::DeserializeOwned>(
         .map_err(|e| StoreError::Encode { path: path.to_path_buf(), source: Box::new(e) })
 }
 
-/// Replaces a JSON file, indented for people.
+/// Replaces a JSON file, indented for people. An object gets a last member `blake3`, the hash of the bytes before the
+/// comma in front of it.
 pub(crate) fn replace_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StoreError> {
     let mut bytes = serde_json::to_vec_pretty(value)
         .map_err(|e| StoreError::Encode { path: path.to_path_buf(), source: Box::new(e) })?;
-    bytes.push(b'\n');
+    if let Some(content) = bytes.strip_suffix(b"\n}") {
+        let hash = blake3::hash(content).to_hex();
+        bytes.truncate(content.len());
+        bytes.extend([GUARD.0, hash.as_str(), GUARD.1].concat().bytes());
+    } else {
+        bytes.push(b'\n');
+    }
     replace(path, &bytes)
 }
 

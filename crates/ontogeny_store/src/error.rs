@@ -99,6 +99,9 @@ pub enum Damage {
     /// A checksum does not match.
     #[error("its checksum does not match its content, bytes were changed; restore it from a copy")]
     Checksum,
+    /// A figure or report is not as it was drawn.
+    #[error("it is not as it was drawn, or its line in files.b3 was changed; draw it again")]
+    Drawing,
     /// The file with the checksum is missing.
     #[error("the checksum file beside it is missing")]
     NoChecksum,

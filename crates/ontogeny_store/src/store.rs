@@ -60,7 +60,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let marker_path = path.join(MARKER);
         let owned = path.to_path_buf();
-        let Some(bytes) = disk::read_if_there(&marker_path)? else {
+        let Some(bytes) = disk::read_guarded(&marker_path)? else {
             // Leftovers of a store that was being made count as nothing.
             let is_empty = disk::names(path)?.iter().all(|n| n.starts_with(".tmp-"));
             return Err(if is_empty {
@@ -220,6 +220,7 @@ pub(crate) fn read_versioned<T: DeserializeOwned>(
     if found > supported {
         return Err(StoreError::Newer { path: path.to_path_buf(), found, supported });
     }
+    disk::check_guard(path, &bytes).map_err(|e| e.of_run(run))?;
     serde_json::from_slice(&bytes).map_err(json)
 }
 

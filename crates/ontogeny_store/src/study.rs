@@ -1,10 +1,14 @@
 //! The folder of a study: what was asked, what was found, how it is drawn.
 
-use crate::{StoreError, disk};
+use crate::{Damage, StoreError, disk};
 use ontogeny_core::{Findings, StudyId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+
+/// Hashes of the report and the figures, as `b3sum --check` reads them.
+const SUMS: &str = "files.b3";
 
 /// `studies/<study>/`. Made when something is first written to it; every file is replaced whole.
 #[derive(Debug, Clone)]
@@ -70,7 +74,7 @@ impl StudyFolder {
     /// If the file is not findings.
     pub fn findings(&self) -> Result<Option<Findings>, StoreError> {
         let path = self.dir.join("findings.json");
-        let Some(bytes) = disk::read_if_there(&path)? else { return Ok(None) };
+        let Some(bytes) = disk::read_guarded(&path)? else { return Ok(None) };
         crate::tolerant::findings(&bytes).map(Some).map_err(|e| StoreError::json(&path, e))
     }
 
@@ -85,9 +89,7 @@ impl StudyFolder {
         assert!(StudyId::new(file_name).is_some(), "`{file_name}` is not a file name for a figure");
         let dir = self.file("figures")?;
         disk::create_dir(&dir)?;
-        let path = dir.join(file_name);
-        disk::replace(&path, bytes)?;
-        Ok(path)
+        self.place(&format!("figures/{file_name}"), bytes)
     }
 
     /// Replaces the report and says where it is.
@@ -95,9 +97,57 @@ impl StudyFolder {
     /// # Errors
     /// If it cannot be written.
     pub fn write_report(&self, html: &str) -> Result<PathBuf, StoreError> {
-        let path = self.file("report.html")?;
-        disk::replace(&path, html.as_bytes())?;
+        self.file("report.html")?;
+        self.place("report.html", html.as_bytes())
+    }
+
+    /// Replaces a file that cannot carry its hash, and notes the hash first. Meanwhile the file that is there has a
+    /// line as well, so that at every moment it is vouched for.
+    fn place(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+        let (path, sums) = (self.dir.join(name), self.dir.join(SUMS));
+        let line = |bytes: &[u8]| format!("{}  {name}", blake3::hash(bytes).to_hex());
+        let mut lines = self.sums()?;
+        let old = disk::read_if_there(&path)?.map(|old| line(&old));
+        lines.retain(|l| l.get(66..) != Some(name) || Some(l) == old.as_ref());
+        lines.push(line(bytes));
+        lines.sort_unstable();
+        lines.dedup();
+        disk::replace(&sums, (lines.join("\n") + "\n").as_bytes())?;
+        disk::replace(&path, bytes)?;
         Ok(path)
+    }
+
+    /// Lines `<hash>  <file>` of what was drawn.
+    fn sums(&self) -> Result<Vec<String>, StoreError> {
+        let sums = disk::read_if_there(&self.dir.join(SUMS))?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&sums).lines().map(str::to_owned).collect())
+    }
+
+    /// Everything in the folder that is not as it was written.
+    pub(crate) fn problems(&self) -> Vec<StoreError> {
+        let mut problems = Vec::new();
+        problems.extend(self.manifest::<serde_json::Value>().err());
+        problems.extend(self.findings().err());
+        let lines = self.sums().unwrap_or_else(|e| {
+            problems.push(e);
+            Vec::new()
+        });
+        let drawn: BTreeSet<&str> = lines.iter().filter_map(|l| l.get(66..)).collect();
+        for name in drawn {
+            let path = self.dir.join(name);
+            match disk::read_if_there(&path) {
+                Ok(Some(bytes)) => {
+                    let hash = blake3::hash(&bytes).to_hex();
+                    let is_of = |l: &&String| l.get(66..) == Some(name);
+                    if !lines.iter().filter(is_of).any(|l| l.starts_with(hash.as_str())) {
+                        problems.push(StoreError::damaged(&path, Damage::Drawing));
+                    }
+                }
+                Ok(None) => {} // It can be drawn again, and nothing else is in it.
+                Err(e) => problems.push(e),
+            }
+        }
+        problems
     }
 
     /// The path of a file in the folder, which is made if need be.

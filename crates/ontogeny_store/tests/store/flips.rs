@@ -2,7 +2,7 @@
 
 use crate::support::{drifting, flip_bit, manifest, run_id, scratch};
 use crate::zooms::described;
-use ontogeny_core::{Censoring, Clocks, Event, FixedClock, LedgerBody, Step};
+use ontogeny_core::{Censoring, Clocks, Event, Findings, FixedClock, LedgerBody, Step, StudyId};
 use ontogeny_store::Store;
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Two runs with everything that a run can have, which share nothing, and a ledger.
-fn filled() -> (tempfile::TempDir, Store) {
+pub(crate) fn filled() -> (tempfile::TempDir, Store) {
     let (dir, store) = scratch();
     for (n, name) in ["r", "s"].into_iter().enumerate() {
         let mut w = store.create_run(&manifest(name)).unwrap();
@@ -39,6 +39,13 @@ fn filled() -> (tempfile::TempDir, Store) {
     zoom.append_tensor(Step(2), "v2", "1", &[1], &[1.0]).unwrap();
     zoom.checkpoint(Step(2), &[drifting(77).view()], 2.into()).unwrap();
     assert!(zoom.publish(&described("z", 1.0)).unwrap());
+    let study = store.study(&StudyId::new("st").unwrap());
+    study.write_manifest(&serde_json::json!({"asked": [1, 2.5]})).unwrap();
+    study.write_findings(&Findings::default()).unwrap();
+    study.write_figure("f.svg", b"<svg>first</svg>").unwrap();
+    study.write_figure("f.svg", b"<svg></svg>").unwrap();
+    study.write_figure("f.png", b"not really").unwrap();
+    study.write_report("<html></html>").unwrap();
     for text in ["one", "two"] {
         let body = LedgerBody::Note { about: "r".to_owned(), text: text.to_owned() };
         store.ledger().append(body, &FixedClock(0.0)).unwrap();
@@ -46,7 +53,7 @@ fn filled() -> (tempfile::TempDir, Store) {
     (dir, store)
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -73,15 +80,21 @@ fn contents(store: &Store, run: &str) -> Result<String, ontogeny_store::StoreErr
     Ok(text + &format!("{:?}", reader.events()?))
 }
 
-/// Files without a checksum: there only what makes them unreadable is found.
-fn is_unguarded(path: &Path) -> bool {
-    let name = path.file_name().unwrap();
-    name == "manifest.json" || name == "ontogeny.json" || name == "generation"
+/// Everything of a study that a reader gives.
+fn of_study(store: &Store) -> Option<String> {
+    let study = store.study(&StudyId::new("st").unwrap());
+    let manifest: serde_json::Value = study.manifest().ok()??;
+    Some(format!("{:?}{:?}", manifest["asked"], study.findings().ok()??))
 }
 
 #[track_caller]
 fn check_flip(store: &Store, path: &Path, at_bit: usize, healthy: &[String; 2]) {
+    // Where nobody has collected garbage yet there is none; any other number than before is as good.
+    if path.ends_with("generation") {
+        return;
+    }
     let before = fs::read(path).unwrap();
+    let study = of_study(store);
     flip_bit(path, at_bit);
     let place = format!("bit {at_bit} of {}", path.display());
     let in_run = |run: &str| path.starts_with(store.path().join("runs").join(run));
@@ -98,13 +111,13 @@ fn check_flip(store: &Store, path: &Path, at_bit: usize, healthy: &[String; 2]) 
                 || path.starts_with(store.path().join("ledger"))
         });
         let torn = found.torn_tails.iter().any(|t| t.path == path);
-        if !is_unguarded(path) {
-            let is_same = contents(store, "r").is_ok_and(|c| c == healthy[0])
-                && contents(store, "s").is_ok_and(|c| c == healthy[1]);
-            // In a checksum file a name or an empty line may change, and nothing is lost by it.
-            let is_harmless = path.extension().is_some_and(|e| e == "b3") && is_same;
-            assert!(named || torn || is_harmless, "{place} was not found: {:?}", found.problems);
-        }
+        let is_same = contents(store, "r").is_ok_and(|c| c == healthy[0])
+            && contents(store, "s").is_ok_and(|c| c == healthy[1])
+            && of_study(store) == study;
+        // In a file of checksums a name or an empty line may change, and the name of a hash in JSON. Nothing is lost
+        // by it.
+        let guards = path.extension().is_some_and(|e| e == "b3" || e == "json");
+        assert!(named || torn || guards && is_same, "{place} was not found: {:?}", found.problems);
         for (n, run) in ["r", "s"].into_iter().enumerate() {
             if !in_run(run) && !is_object {
                 assert_eq!(contents(store, run).unwrap(), healthy[n], "{place} hurts {run}");
@@ -124,9 +137,18 @@ fn law_8_a_changed_bit_in_any_file_is_found_and_stays_in_its_run() {
     let healthy = ["r", "s"].map(|run| contents(&store, run).unwrap());
     let all = files(store.path());
     let kinds = |ending: &str| all.iter().filter(|p| p.to_string_lossy().ends_with(ending)).count();
-    for kind in
-        ["live.log", ".parquet", ".b3", "7.json", "manifest.json", "ledger.jsonl", "head.json"]
-    {
+    for kind in [
+        ".svg",
+        "findings.json",
+        "report.html",
+        "live.log",
+        ".parquet",
+        ".b3",
+        "7.json",
+        "manifest.json",
+        "ledger.jsonl",
+        "head.json",
+    ] {
         assert!(kinds(kind) > 0, "no {kind}");
     }
     let strategy = (0..all.len(), any::<proptest::sample::Index>());

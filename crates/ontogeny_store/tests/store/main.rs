@@ -6,10 +6,13 @@ mod collecting;
 mod crash;
 mod errors;
 mod flips;
+mod fuzz;
 mod inventory;
 mod law_9;
 mod ledger;
 mod model;
+#[path = "../../../ontogeny_import/tests/mutation/mod.rs"]
+mod mutation;
 mod round_trip;
 mod staging;
 mod support;
