@@ -166,7 +166,8 @@ impl Store {
         }
         let names = self.run_names()?;
         let nearest = nearest(run.as_str(), names.iter().map(String::as_str)).map(str::to_owned);
-        Err(StoreError::UnknownRun { run: run.clone(), nearest, path: self.runs_dir() })
+        let path = mounts::shown(&self.runs_dir());
+        Err(StoreError::UnknownRun { run: run.clone(), nearest, path })
     }
 
     pub(crate) fn run_names(&self) -> Result<Vec<String>, StoreError> {

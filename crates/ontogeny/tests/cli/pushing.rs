@@ -38,9 +38,13 @@ mod with_object_stores {
         assert_eq!((&again["n_files"], &again["n_objects"]), (&0.into(), &0.into()));
         let text = sandbox.run(&format!("store push {url}")).ok();
         assert_eq!(text, format!("nothing new: {url} has what is here (2 runs)\n"));
-        for command in
-            ["runs ls", "runs show tiny.s0", "series tiny.s1 --json", "checkpoints ls tiny.s0", "store verify"]
-        {
+        for command in [
+            "runs ls",
+            "runs show tiny.s0",
+            "series tiny.s1 --json",
+            "checkpoints ls tiny.s0",
+            "store verify",
+        ] {
             let here = sandbox.run(command).ok();
             let there = sandbox.run(&format!("{command} --store {url} --cache copies")).ok();
             assert_eq!(here.replace("ontogeny-store", &url), there);
@@ -52,9 +56,8 @@ mod with_object_stores {
         let sandbox = Sandbox::with_runs();
         let url = url(&sandbox);
         sandbox.run(&format!("store push {url}")).ok();
-        let said = |command: &str, code| {
-            sandbox.run(command).fails_with(code).replace(&url, "<url>")
-        };
+        let said =
+            |command: &str, code| sandbox.run(command).fails_with(code).replace(&url, "<url>");
         let there = format!("--store {url} --cache copies");
         insta::assert_snapshot!(said(&format!("store gc {there}"), 4), @"
         error: failed to collect garbage: a store on an object store is only read: <url>
@@ -80,7 +83,9 @@ mod with_object_stores {
         std::fs::write(&path, "{").unwrap();
         let answer = sandbox.run(&format!("store push {url}"));
         assert_eq!(answer.code, 3);
-        assert!(answer.stdout.contains("not copied: run tiny.s0: failed to read run tiny.s0: bad JSON"));
+        assert!(
+            answer.stdout.contains("not copied: run tiny.s0: failed to read run tiny.s0: bad JSON")
+        );
         assert!(answer.stderr.contains("error: 1 thing could not be copied"), "{answer:?}");
         let listed = sandbox.run(&format!("runs ls --store {url} --cache copies")).ok();
         assert!(listed.contains("tiny.s1") && !listed.contains("tiny.s0"), "{listed}");

@@ -37,7 +37,10 @@ fn python() -> Option<PathBuf> {
                 .arg(script("requirements.txt")))
             && std::fs::write(&done, "").is_ok();
     if !is_made {
-        eprintln!("skipped: no Python with the packages of {}", script("requirements.txt").display());
+        eprintln!(
+            "skipped: no Python with the packages of {}",
+            script("requirements.txt").display()
+        );
     }
     is_made.then_some(python)
 }
@@ -112,7 +115,8 @@ fn record(writer: &mut RunWriter, rows: &mut Rows, steps: std::ops::Range<u64>, 
     let run = writer.run().to_string();
     for t in steps {
         let odd = f64::from_bits(0x7ff8_0000_0000_0000 + 17 * t);
-        let values = [("Verlust/π", "nats", odd), ("损失", "nats", t as f64 + shift), ("x", "1", -0.0)];
+        let values =
+            [("Verlust/π", "nats", odd), ("损失", "nats", t as f64 + shift), ("x", "1", -0.0)];
         writer.append(Step(t), Clocks::default(), &values).unwrap();
         for (name, unit, value) in values {
             rows.insert((run.clone(), name.to_owned(), t), (unit.to_owned(), value.to_bits()));
@@ -180,7 +184,9 @@ fn make(dir: &Path) -> (Store, Value) {
     for run in ["back", "plain"] {
         let reader = store.run(&RunId::new(run).unwrap()).unwrap();
         for (name, series) in reader.recorded().unwrap() {
-            let row = |p: &ontogeny_core::Point| json!([run, name, series.unit, p.step.0, p.value.to_bits()]);
+            let row = |p: &ontogeny_core::Point| {
+                json!([run, name, series.unit, p.step.0, p.value.to_bits()])
+            };
             recorded.extend(series.points.iter().map(row));
         }
     }

@@ -41,15 +41,15 @@ def connect():
     if not is_remote:
         return con, "DuckDB from disk"
     try:
-        con.sql("install httpfs")
-        con.sql("load httpfs")
+        con.execute("install httpfs")
+        con.execute("load httpfs")
     except duckdb.Error:
         import fsspec
 
         con.register_filesystem(fsspec.filesystem("s3", endpoint_url=endpoint))
         return con, "DuckDB from S3 through fsspec"
     host = endpoint.removeprefix("http://")
-    con.sql(
+    con.execute(
         f"create secret (type s3, key_id 'test', secret 'test', region 'us-east-1', endpoint '{host}', "
         "url_style 'path', use_ssl false)"
     )
@@ -60,7 +60,7 @@ def with_duckdb():
     con, how = connect()
     glob = f"{store}/runs/*/metrics/*.parquet"
     # Every row of every segment, as they lie there.
-    n = con.sql(f"select count(*) from '{glob}'").fetchone()[0]
+    n = con.execute(f"select count(*) from '{glob}'").fetchone()[0]
     check(f"{how}, all rows", [n], [expected["n_sealed_rows"]])
     # The query of docs/store-format.md.
     counts = f"""
@@ -68,7 +68,7 @@ def with_duckdb():
         from read_parquet('{glob}', filename = true, file_row_number = true)
         qualify row_number() over (partition by run, name, step order by filename desc, file_row_number desc) = 1
     """
-    found = con.sql(f"select * from ({counts}) order by run, name, step").fetchnumpy()
+    found = con.execute(f"select * from ({counts}) order by run, name, step").fetchnumpy()
     found = list(
         zip(*(found[c].tolist() for c in ("run", "name", "unit", "step")), bits(found["value"]))
     )
@@ -87,18 +87,18 @@ def with_duckdb():
         select run, step, name, unit, value from rows
         qualify row_number() over (partition by run, name, step order by filename desc, file_row_number desc) = 1
     """
-    found = con.sql(f"select * from ({without_void}) order by run, name, step").fetchnumpy()
+    found = con.execute(f"select * from ({without_void}) order by run, name, step").fetchnumpy()
     found = list(
         zip(*(found[c].tolist() for c in ("run", "name", "unit", "step")), bits(found["value"]))
     )
     check(f"{how}, without void rows", [list(f) for f in found], expected["rows_without_void"])
-    tensors = con.sql(
+    tensors = con.execute(
         f"select run, name, step, shape, \"values\", values_f64 from '{store}/runs/*/tensors/*.parquet' "
         "order by run, name, step"
     ).fetchall()
     found = [[r, n, s, list(shape), f32_bits(v), bits(w)] for r, n, s, shape, v, w in tensors]
     check(f"{how}, vectors", found, expected["vectors"])
-    events = con.sql(
+    events = con.execute(
         f"select run, name, series, detector, lo, hi, horizon, evidence from '{store}/runs/*/events.parquet' "
         "order by run, name"
     ).fetchall()
