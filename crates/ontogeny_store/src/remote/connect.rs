@@ -15,7 +15,7 @@ use url::Url;
 
 /// After so many attempts, or so long, a person is told.
 const N_RETRIES: usize = 5;
-const RETRY_FOR: Duration = Duration::from_secs(60);
+const RETRY_FOR: Duration = Duration::from_mins(1);
 /// One request may take that long: a part of 8 MiB over a slow line.
 const REQUEST_FOR: &str = "300 seconds";
 const CONNECT_FOR: &str = "10 seconds";

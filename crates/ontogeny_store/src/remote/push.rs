@@ -80,6 +80,9 @@ struct Pusher<'a> {
 /// The lists of checkpoints of a run or a zoom: step and hash of the file.
 type Lists = Vec<(Step, String)>;
 
+/// A list with the objects that it names.
+type List = (BTreeSet<RawId>, Vec<u8>);
+
 /// A zoom as it was when the push looked.
 struct Zoom {
     name: String,
@@ -173,31 +176,27 @@ impl Pusher<'_> {
     /// Makes the place a store, or sees that it is one.
     async fn mark(&self) -> Result<(), StoreError> {
         let url = || PathBuf::from(self.remote.url_of(MARKER));
-        match self.remote.get_all(MARKER).await? {
-            Some(bytes) => {
-                let found: Marker =
-                    serde_json::from_slice(&bytes).map_err(|e| StoreError::json(&url(), e))?;
-                if found.format != FORMAT {
-                    return Err(StoreError::NotAStore { path: self.remote.url().into() });
-                }
-                if found.version > FORMAT_VERSION {
-                    let (found, supported) = (found.version, FORMAT_VERSION);
-                    return Err(StoreError::Newer { path: url(), found, supported });
-                }
-                Ok(())
+        if let Some(bytes) = self.remote.get_all(MARKER).await? {
+            let found: Marker =
+                serde_json::from_slice(&bytes).map_err(|e| StoreError::json(&url(), e))?;
+            if found.format != FORMAT {
+                return Err(StoreError::NotAStore { path: self.remote.url().into() });
             }
-            None => {
-                let there = self.remote.list_folder("").await?;
-                if !there.files.is_empty() || !there.folders.is_empty() {
-                    return Err(StoreError::NotAStore { path: self.remote.url().into() });
-                }
-                let bytes = disk::read(&self.store.path().join(MARKER))?;
-                if !self.options.is_dry {
-                    self.remote.put(MARKER, bytes).await?;
-                }
-                Ok(())
+            if found.version > FORMAT_VERSION {
+                let (found, supported) = (found.version, FORMAT_VERSION);
+                return Err(StoreError::Newer { path: url(), found, supported });
             }
+            return Ok(());
         }
+        let there = self.remote.list_folder("").await?;
+        if !there.files.is_empty() || !there.folders.is_empty() {
+            return Err(StoreError::NotAStore { path: self.remote.url().into() });
+        }
+        let bytes = disk::read(&self.store.path().join(MARKER))?;
+        if !self.options.is_dry {
+            self.remote.put(MARKER, bytes).await?;
+        }
+        Ok(())
     }
 
     async fn run(&self, run: &RunId) -> Result<(), StoreError> {
@@ -481,11 +480,7 @@ fn zooms(run_dir: &Path) -> Result<Vec<Zoom>, StoreError> {
 }
 
 /// A list that has this hash, with the objects that it names; `None` if it is gone.
-fn read_list(
-    dir: &Path,
-    step: Step,
-    hash: &str,
-) -> Result<Option<(BTreeSet<RawId>, Vec<u8>)>, StoreError> {
+fn read_list(dir: &Path, step: Step, hash: &str) -> Result<Option<List>, StoreError> {
     let path = checkpoint::index_path(dir, step);
     let chunks = checkpoint::chunks_named(dir, step)?;
     let Some(bytes) = disk::read_if_there(&path)? else { return Ok(None) };

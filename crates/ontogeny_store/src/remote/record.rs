@@ -8,6 +8,7 @@ use super::{Remote, Seen, plain_tag};
 use crate::StoreError;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 pub(super) const FILE: &str = "pushed.json";
 const FORMAT_VERSION: u32 = 1;
@@ -62,9 +63,9 @@ impl<'a> Target<'a> {
         if target.there.contains_key(FILE) {
             let path = target.path(FILE);
             let bytes = remote.get_all(&path).await?.unwrap_or_default();
-            let url = || remote.url_of(&path).into();
-            let found: Record = serde_json::from_slice(&bytes)
-                .map_err(|e| StoreError::json(&std::path::PathBuf::from(url()), e))?;
+            let url = || PathBuf::from(remote.url_of(&path));
+            let found: Record =
+                serde_json::from_slice(&bytes).map_err(|e| StoreError::json(&url(), e))?;
             if found.format_version > FORMAT_VERSION {
                 let (found, supported) = (found.format_version, FORMAT_VERSION);
                 return Err(StoreError::Newer { path: url(), found, supported });

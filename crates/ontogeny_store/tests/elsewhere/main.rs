@@ -3,6 +3,12 @@
 //! The server and the readers come from PyPI into a virtual environment below `target/`, which takes a network and some
 //! minutes the first time; so these tests are not among those that run by default:
 //! `cargo test -p ontogeny_store --features object-store --test elsewhere -- --ignored --nocapture`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what was compared, and what was skipped, is shown"
+)]
 
 use ontogeny_core::{
     Censoring, Clocks, Event, RunId, RunManifest, RunStatus, Seeds, Step, Versions,

@@ -16,7 +16,6 @@ Examples:
   ontogeny store push s3://bucket/lab
   ontogeny store push s3://bucket/lab --dry-run
   ontogeny runs ls --store s3://bucket/lab")]
-#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "only the URL is named"))]
 pub(crate) struct Args {
     /// Where to: the place is made a store if nothing is there
     url: String,

@@ -301,6 +301,9 @@ pub(super) fn go_back(store: &Store) {
     store.remove_zoom(&id("a"), &ZoomId::new("closer").unwrap()).unwrap();
 }
 
+/// A series: name, unit, and its points as bits.
+type Bits = (String, String, Vec<(u64, u64)>);
+
 /// A reading with its values as bits.
 fn bits(reading: &TensorReading) -> (u64, Vec<usize>, Vec<u64>) {
     let values = match &reading.values {
@@ -319,7 +322,7 @@ pub(super) fn assert_equal(here: &Store, there: &Store) {
     assert_eq!(runs.runs, theirs.runs);
     for manifest in runs.runs {
         let (a, b) = (here.run(&manifest.run).unwrap(), there.run(&manifest.run).unwrap());
-        let series = |r: &crate::RunReader| -> Vec<(String, String, Vec<(u64, u64)>)> {
+        let series = |r: &crate::RunReader| -> Vec<Bits> {
             let all = r.all_series().unwrap().values();
             let points = |s: &ontogeny_core::Series| {
                 s.points.iter().map(|p| (p.step.0, p.value.to_bits())).collect()
