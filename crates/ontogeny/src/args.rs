@@ -11,9 +11,13 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "ontogeny", version, after_help = exit::HELP, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// The folder that keeps runs, ledger and studies [default: ./ontogeny-store]
+    /// The folder that keeps runs, ledger and studies, or a URL (s3://...) to read them from [default: ./ontogeny-store]
     #[arg(long, global = true, value_name = "PATH", display_order = 900)]
     pub(crate) store: Option<PathBuf>,
+
+    /// Where copies of what is read from a URL are kept [default: the user's folder for caches]
+    #[arg(long, global = true, value_name = "PATH", display_order = 902)]
+    pub(crate) cache: Option<PathBuf>,
 
     /// Print JSON instead of text, errors too
     #[arg(long, global = true, display_order = 901)]

@@ -55,7 +55,9 @@ Exit codes:
   130  interrupted; everything is saved and the same command goes on from there
 
 Environment:
-  ONTOGENY_STORE  the store, where --store is not given";
+  ONTOGENY_STORE  the store, where --store is not given
+  ONTOGENY_CACHE  where copies of what is read from a URL are kept, where --cache is not given
+  AWS_*, GOOGLE_*, AZURE_*  credentials, region and endpoint of object stores";
 
 impl Exit {
     /// The code of an error: that of the outermost part which has one of its own.
@@ -117,13 +119,21 @@ fn of_store(error: &StoreError) -> Exit {
         | StoreError::Full { .. }
         | StoreError::Locked { .. }
         | StoreError::Poisoned { .. }
+        | StoreError::OnlyRead { .. }
+        | StoreError::NoObjectStores { .. }
+        | StoreError::NoBucket { .. }
+        | StoreError::Credentials { .. }
+        | StoreError::Remote { .. }
         | StoreError::Io { .. } => Exit::Store,
         StoreError::UnknownRun { .. }
         | StoreError::RunExists { .. }
         | StoreError::UnknownZoom { .. }
+        | StoreError::BadUrl { .. }
         | StoreError::NoCheckpoint { .. } => Exit::Usage,
         StoreError::Damaged { .. }
         | StoreError::DamagedFile { .. }
+        | StoreError::Diverged { .. }
+        | StoreError::Changed { .. }
         | StoreError::LedgerBroken { .. }
         | StoreError::LedgerLine { .. }
         | StoreError::LedgerCut { .. }

@@ -1,6 +1,7 @@
 //! What every subcommand is given: where the store is, and how to answer.
 
 use crate::clock::SystemClock;
+use crate::place::Place;
 use ontogeny_core::RunId;
 use ontogeny_lab::RunRecord;
 use ontogeny_store::{Store, StoreError};
@@ -19,26 +20,28 @@ pub(crate) static CLOCK: SystemClock = SystemClock;
 pub(crate) struct Face {
     /// Answer in JSON.
     pub(crate) json: bool,
-    store: PathBuf,
+    store: Place,
+    cache: Option<PathBuf>,
 }
 
 impl Face {
     /// The store is the one given, or `ONTOGENY_STORE`, or `./ontogeny-store`.
-    pub(crate) fn new(store: Option<PathBuf>, json: bool) -> Self {
+    pub(crate) fn new(store: Option<PathBuf>, cache: Option<PathBuf>, json: bool) -> Self {
         #[expect(clippy::disallowed_methods, reason = "the command is who reads the environment")]
         let from_environment = || std::env::var_os("ONTOGENY_STORE").filter(|v| !v.is_empty());
         let store = store.or_else(|| from_environment().map(PathBuf::from));
-        Self { json, store: store.unwrap_or_else(|| PathBuf::from(DEFAULT_STORE)) }
+        let store = store.unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
+        Self { json, store: Place::new(store), cache }
     }
 
     /// The store, which must be there.
     pub(crate) fn store(&self) -> Result<Store, StoreError> {
-        Store::open(&self.store)
+        self.store.open(self.cache.as_deref())
     }
 
     /// The store, made if need be.
     pub(crate) fn store_or_new(&self) -> Result<Store, StoreError> {
-        Store::open_or_create(&self.store)
+        self.store.open_or_create()
     }
 }
 

@@ -189,6 +189,27 @@ fn for_store(error: &StoreError) -> Option<String> {
             }
             StoreError::Full { .. } => "free some space; the same command goes on from there",
             StoreError::Locked { .. } => "wait until the other process has finished, or stop it",
+            StoreError::OnlyRead { .. } => {
+                "do this with a store on disk, then copy it with `ontogeny store push URL`"
+            }
+            StoreError::NoObjectStores { .. } => {
+                "build it with them: cargo install --path crates/ontogeny --features object-store"
+            }
+            StoreError::BadUrl { .. } => {
+                "e.g. s3://bucket/lab, gs://bucket/lab, az://container/lab, file:///folder"
+            }
+            StoreError::NoBucket { .. } => {
+                "make it, or name another one; AWS_ENDPOINT_URL names a server that is not Amazon's"
+            }
+            StoreError::Credentials { .. } => {
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (AWS_SKIP_SIGNATURE=true for a public bucket), \
+                 GOOGLE_SERVICE_ACCOUNT, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+            }
+            StoreError::Remote { .. } => {
+                "what was copied stays, and the same command goes on; AWS_ENDPOINT_URL names the server, \
+                 AWS_ALLOW_HTTP=true permits http://"
+            }
+            StoreError::Diverged { .. } => "nothing there was changed; push to another prefix",
             StoreError::UnknownRun { .. } => "`ontogeny runs ls` lists what there is",
             StoreError::UnknownZoom { .. } => "`ontogeny zoom ls RUN` lists what there is",
             StoreError::Damaged { path, .. } if path.iter().any(|part| part == "zooms") => {

@@ -2,7 +2,7 @@
 //!
 //! One file per subcommand under `commands`; results go to stdout, progress and errors to stderr. Nothing is
 //! computed here that the library cannot compute. This is the only place in the workspace that reads the
-//! environment (`ONTOGENY_STORE`), asks for the wall time ([`clock`]) and ends the process ([`exit`]).
+//! environment (`ONTOGENY_STORE`, and in [`place`] where object stores are), asks for the wall time ([`clock`]) and ends the process ([`exit`]).
 
 mod args;
 mod clock;
@@ -15,6 +15,7 @@ mod failure;
 mod importing;
 mod lineage;
 mod names;
+mod place;
 mod progress;
 mod text;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Longest chunk that is read, so that a forged length cannot exhaust memory.
-const MAX_CHUNK_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_CHUNK_BYTES: u64 = 64 << 20;
 /// Differences one after the other until a chunk stands alone.
 pub(crate) const MAX_LINKS: usize = 64;
 /// Raw bytes of all chunks of a chain together, which bounds the time that reading one of them takes.
@@ -111,6 +111,14 @@ fn read_object(objects: &Path, id: &ChunkId) -> Result<Object, StoreError> {
 /// The chunks against which an object is stored, whose checksum is checked where its codec has one.
 pub(crate) fn bases(objects: &Path, id: &ChunkId) -> Result<Vec<ChunkId>, StoreError> {
     Ok(read_object(objects, id)?.ancestors)
+}
+
+/// The same of an object in memory; `None` if it is not as it was written, where its codec can tell.
+#[cfg(feature = "object-store")]
+pub(crate) fn bases_of(bytes: &[u8]) -> Option<Vec<ChunkId>> {
+    let (codec, n_raw) = parse(bytes)?;
+    let ancestors = codec.ancestors(&bytes[HEADER..], n_raw).ok()?;
+    Some(ancestors.iter().map(ChunkId::from_raw).collect())
 }
 
 fn parse(bytes: &[u8]) -> Option<(&'static dyn ChunkCodec, usize)> {

@@ -183,7 +183,7 @@ pub(crate) fn state_hash(tensors: &[TensorView<'_>]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-fn index_path(run_dir: &Path, step: Step) -> PathBuf {
+pub(crate) fn index_path(run_dir: &Path, step: Step) -> PathBuf {
     run_dir.join("checkpoints").join(format!("{step}.json"))
 }
 
@@ -349,6 +349,7 @@ pub(crate) fn read(
 ) -> Result<Option<Checkpoint>, StoreError> {
     let Some(index) = read_index(run_dir, step)? else { return Ok(None) };
     let path = index_path(run_dir, step);
+    chunks.expect(index.tensors.iter().flat_map(|t| &t.pieces).map(|p| &p.chunk));
     let tensors = index.tensors.into_iter().map(|entry| read_tensor(&path, chunks, entry));
     let tensors = tensors.collect::<Result<_, _>>()?;
     Ok(Some(Checkpoint { step, tensors, extra: index.extra, state_hash: index.state_hash }))
@@ -364,6 +365,7 @@ pub(crate) fn read_one(
     let Some(index) = read_index(run_dir, step)? else { return Ok(None) };
     let path = index_path(run_dir, step);
     let entry = index.tensors.into_iter().find(|t| t.name == name);
+    chunks.expect(entry.iter().flat_map(|t| &t.pieces).map(|p| &p.chunk));
     entry.map(|entry| read_tensor(&path, chunks, entry)).transpose()
 }
 
@@ -429,6 +431,7 @@ pub(crate) fn check(
 ) -> Result<(), StoreError> {
     let checked = || checked.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(index) = read_index(run_dir, step)? else { return Ok(()) };
+    chunks.expect(index.tensors.iter().flat_map(|t| &t.pieces).map(|p| &p.chunk));
     for piece in index.tensors.into_iter().flat_map(|t| t.pieces) {
         let is_known = checked().contains(&piece.chunk);
         if !is_known {

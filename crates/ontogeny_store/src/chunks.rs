@@ -237,11 +237,15 @@ impl Chunks {
         self.with_cache(|cache| chain::load(&self.dir, cache, id))
     }
 
+    /// These will be read next.
+    pub(crate) fn expect<'a>(&self, ids: impl IntoIterator<Item = &'a ChunkId>) {
+        let valid = ids.into_iter().filter(|id| id.is_valid());
+        disk::expect(valid.map(|id| chain::path(&self.dir, id)));
+    }
+
     /// Bytes that an object takes on disk, if it is there.
     pub(crate) fn stored_bytes(&self, id: &ChunkId) -> Option<u64> {
-        let there = || std::fs::metadata(chain::path(&self.dir, id)).ok();
-        let meta = id.is_valid().then(there).flatten();
-        meta.filter(std::fs::Metadata::is_file).map(|m| m.len())
+        id.is_valid().then(|| disk::size_bytes(&chain::path(&self.dir, id))).flatten()
     }
 
     /// Reads a chunk and checks its hash.

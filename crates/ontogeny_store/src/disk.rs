@@ -3,7 +3,7 @@
 //! A file is written beside its place under a temporary name, synced, renamed, and its folder synced. A crash
 //! leaves the old file or the new one, and perhaps a leftover `.tmp-*`, which the next writer removes.
 
-use crate::{Damage, StoreError, faults};
+use crate::{Damage, StoreError, faults, mounts};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -101,6 +101,7 @@ fn tmp_name() -> String {
 
 /// Makes an empty folder in `dir`, to be renamed when it is complete.
 pub(crate) fn create_tmp_dir(dir: &Path) -> Result<PathBuf, StoreError> {
+    mounts::refuse(dir, "create a folder")?;
     loop {
         let tmp = dir.join(tmp_name());
         match fs::create_dir(&tmp) {
@@ -112,6 +113,7 @@ pub(crate) fn create_tmp_dir(dir: &Path) -> Result<PathBuf, StoreError> {
 }
 
 fn create_tmp(dir: &Path) -> Result<(PathBuf, File), StoreError> {
+    mounts::refuse(dir, "write a file")?;
     loop {
         let tmp = dir.join(tmp_name());
         match OpenOptions::new().write(true).create_new(true).open(&tmp) {
@@ -155,6 +157,7 @@ pub(crate) fn create_dir(dir: &Path) -> Result<(), StoreError> {
 
 /// Creates a folder unless it is there, and leaves it to the caller to sync its parent. Says whether it did.
 pub(crate) fn make_dir(dir: &Path) -> Result<bool, StoreError> {
+    mounts::refuse(dir, "create a folder")?;
     match faults::point(dir).and_then(|()| fs::create_dir(dir)) {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -164,6 +167,9 @@ pub(crate) fn make_dir(dir: &Path) -> Result<bool, StoreError> {
 
 /// File names in a folder, sorted; none if the folder does not exist. Names that are not UTF-8 are not ours.
 pub(crate) fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
+    if let Some(elsewhere) = mounts::of(dir) {
+        return elsewhere.names(dir);
+    }
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -178,8 +184,57 @@ pub(crate) fn names(dir: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
+/// Names of the folders in a folder, sorted; none if it does not exist.
+pub(crate) fn folders(dir: &Path) -> Result<Vec<String>, StoreError> {
+    if let Some(elsewhere) = mounts::of(dir) {
+        return elsewhere.folders(dir);
+    }
+    let mut names = names(dir)?;
+    names.retain(|n| dir.join(n).is_dir());
+    Ok(names)
+}
+
+/// Whether there is a folder.
+pub(crate) fn is_dir(dir: &Path) -> Result<bool, StoreError> {
+    match mounts::of(dir) {
+        Some(elsewhere) => Ok(!elsewhere.names(dir)?.is_empty()),
+        None => Ok(dir.is_dir()),
+    }
+}
+
+/// The length of a file, if it is there and can be asked for.
+pub(crate) fn size_bytes(path: &Path) -> Option<u64> {
+    match mounts::of(path) {
+        Some(elsewhere) => elsewhere.size_bytes(path).ok().flatten(),
+        None => fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|m| m.len()),
+    }
+}
+
+/// These will be read next. Where a file takes a while to come, they come together; else this does nothing.
+pub(crate) fn expect(paths: impl IntoIterator<Item = PathBuf>) {
+    let mut paths = paths.into_iter().peekable();
+    let elsewhere = paths.peek().and_then(|p| mounts::of(p));
+    if let Some(elsewhere) = elsewhere {
+        elsewhere.expect(&paths.collect::<Vec<_>>());
+    }
+}
+
+/// The content of a file that must be there.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    let io = |e| StoreError::io("read", path, e);
+    match mounts::of(path) {
+        Some(elsewhere) => {
+            elsewhere.read(path, u64::MAX)?.ok_or_else(|| io(io::ErrorKind::NotFound.into()))
+        }
+        None => fs::read(path).map_err(io),
+    }
+}
+
 /// The content, or `None` if there is no such file.
 pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    if let Some(elsewhere) = mounts::of(path) {
+        return elsewhere.read(path, u64::MAX);
+    }
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -189,6 +244,9 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
 
 /// The content, or `None` if there is no such file; of a file longer than `limit` so much that it shows.
 pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    if let Some(elsewhere) = mounts::of(path) {
+        return elsewhere.read(path, limit);
+    }
     let io = |e| StoreError::io("read", path, e);
     let file = match File::open(path) {
         Ok(file) => file,
@@ -207,9 +265,8 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, S
 /// every moment the file that is there is vouched for.
 pub(crate) fn replace_sealed(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let line = |hash: blake3::Hash| format!("{}  {name}\n", hash.to_hex());
-    let new = line(blake3::hash(bytes));
-    let old = read_if_there(path)?.map(|b| line(blake3::hash(&b)));
+    let new = checksum_line(&name, bytes);
+    let old = read_if_there(path)?.map(|b| checksum_line(&name, &b));
     let sum = checksum_path(path);
     replace(&sum, format!("{new}{}", old.as_deref().unwrap_or_default()).as_bytes())?;
     replace(path, bytes)?;
@@ -217,6 +274,11 @@ pub(crate) fn replace_sealed(path: &Path, bytes: &[u8]) -> Result<(), StoreError
         place(&sum, new.as_bytes())?;
     }
     Ok(())
+}
+
+/// The line that vouches for a file.
+pub(crate) fn checksum_line(name: &str, bytes: &[u8]) -> String {
+    format!("{}  {name}\n", blake3::hash(bytes).to_hex())
 }
 
 /// Reads a file that has its BLAKE3 beside it; `None` if there is no such file.
@@ -234,7 +296,7 @@ pub(crate) fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     Err(StoreError::damaged(path, Damage::Checksum))
 }
 
-fn checksum_path(path: &Path) -> PathBuf {
+pub(crate) fn checksum_path(path: &Path) -> PathBuf {
     path.with_extension("b3")
 }
 

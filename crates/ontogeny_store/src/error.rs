@@ -1,5 +1,6 @@
 //! What can go wrong with a store, and what to do about it.
 
+use crate::mounts;
 use ontogeny_core::{ChainBreak, RunId, Step, ZoomId};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,6 +84,34 @@ pub enum StoreError {
     /// The record of how many entries were sealed is gone.
     #[error("trust the ledger: the record of its last entry was removed: {}", path.display())]
     NoLedgerHead { path: PathBuf },
+    /// What is asked for needs a file system, and the store lies on an object store.
+    #[error("{action}: a store on an object store is only read: {url}")]
+    OnlyRead { action: &'static str, url: String },
+    /// This Ontogeny cannot reach object stores.
+    #[error("open the store: this Ontogeny was built without object stores: {url}")]
+    NoObjectStores { url: String },
+    /// The URL of an object store cannot be understood.
+    #[error("understand the URL of an object store: {why}: {url}")]
+    BadUrl { url: String, why: String },
+    /// There is no such bucket or container.
+    #[error("{action}: there is no such bucket or container: {url}")]
+    NoBucket { action: &'static str, url: String, source: Box<dyn std::error::Error + Send + Sync> },
+    /// The object store wants credentials, or others.
+    #[error("{action}: the object store refuses these credentials, or has found none: {url}")]
+    Credentials {
+        action: &'static str,
+        url: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The object store cannot be reached, or cannot do what was asked, after several attempts.
+    #[error("{action}: {url}")]
+    Remote { action: &'static str, url: String, source: Box<dyn std::error::Error + Send + Sync> },
+    /// What would be pushed is not a continuation of what is there.
+    #[error("push: {what} there is not the one that is here: {url}")]
+    Diverged { what: String, url: String },
+    /// A file was changed while it was being pushed.
+    #[error("push: the file was changed meanwhile, push again: {}", path.display())]
+    Changed { path: PathBuf },
     /// A value cannot be written as JSON (which has no NaN) or Parquet.
     #[error("encode a value so that it can be read back, is it finite?: {}", path.display())]
     Encode { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
@@ -162,14 +191,24 @@ impl StoreError {
             | Self::LedgerLine { path, .. }
             | Self::LedgerCut { path, .. }
             | Self::NoLedgerHead { path }
+            | Self::Changed { path }
             | Self::Encode { path, .. } => Some(path),
-            Self::UnitChanged { .. } | Self::NoCheckpoint { .. } | Self::UnknownZoom { .. } => None,
+            Self::UnitChanged { .. }
+            | Self::NoCheckpoint { .. }
+            | Self::UnknownZoom { .. }
+            | Self::OnlyRead { .. }
+            | Self::BadUrl { .. }
+            | Self::NoObjectStores { .. }
+            | Self::NoBucket { .. }
+            | Self::Credentials { .. }
+            | Self::Remote { .. }
+            | Self::Diverged { .. } => None,
         }
     }
 
     /// Names an I/O failure by what the person can do about it.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        let path = path.to_path_buf();
+        let path = mounts::shown(path);
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::Full { path, source }
@@ -191,7 +230,7 @@ impl StoreError {
 
     /// A damaged file that belongs to no run, or whose run the caller adds.
     pub(crate) fn damaged(path: &Path, damage: Damage) -> Self {
-        Self::DamagedFile { path: path.to_path_buf(), damage: Box::new(damage) }
+        Self::DamagedFile { path: mounts::shown(path), damage: Box::new(damage) }
     }
 
     /// Says which chunk needed the object that is damaged.

@@ -79,6 +79,19 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Scan, Damage> {
     Ok(scan)
 }
 
+/// The length of the part of a log that was known to be on disk when its last whole frame was written: whole frames,
+/// and at least the first, with which the log appeared.
+///
+/// # Errors
+/// As [`scan`].
+#[cfg(feature = "object-store")]
+pub(crate) fn acknowledged(bytes: &[u8]) -> Result<usize, Damage> {
+    let whole = scan(bytes)?;
+    let acked = whole.payloads.iter().filter_map(|p| read(bytes, p.start - HEADER)).map(|f| f.0);
+    let acked = acked.max().unwrap_or(0) as usize;
+    Ok(whole.payloads.first().map_or(0, |first| acked.max(first.end)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

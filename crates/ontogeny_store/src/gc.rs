@@ -2,7 +2,7 @@
 
 use crate::codec::RawId;
 use crate::needs::{Bases, Inventory, Needs, Obstacle};
-use crate::{Store, StoreError, gate, lock};
+use crate::{Store, StoreError, gate, lock, mounts};
 use ontogeny_core::RunId;
 use std::collections::BTreeSet;
 use std::fs;
@@ -45,6 +45,7 @@ impl Store {
         ignored: &[RunId],
         remove: bool,
     ) -> Result<Collection, StoreError> {
+        mounts::refuse(self.path(), "collect garbage")?;
         for run in ignored {
             self.existing(run)?;
         }

@@ -6,7 +6,7 @@
 //! entries and is not a whole entry is the torn line of a crash, cut by the next append. Nothing else is ever
 //! removed.
 
-use crate::{StoreError, TornTail, disk, faults, lock};
+use crate::{StoreError, TornTail, disk, faults, lock, mounts};
 use ontogeny_core::{ChainBreak, Clock, LedgerBody, LedgerEntry, verify_chain};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -71,6 +71,7 @@ impl Ledger {
         bodies: impl IntoIterator<Item = LedgerBody>,
         clock: &dyn Clock,
     ) -> Result<Vec<LedgerEntry>, StoreError> {
+        mounts::refuse(&self.dir, "append to the ledger")?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         disk::create_dir(&self.dir)?;
         let _lock = lock::wait(&self.dir.join("lock"))?;
@@ -231,6 +232,32 @@ impl Ledger {
         Ok(Some(TornTail { path, at_byte, n_bytes }))
     }
 
+    /// The whole entries as lines, and a head that vouches for all of them; `None` if there is no ledger.
+    #[cfg(feature = "object-store")]
+    pub(crate) fn snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
+        // As in [`Ledger::entries`]: the head never claims more than is there.
+        let read_head = || disk::read_json::<Head>(&self.head_path());
+        let read = |head: Option<&Head>| {
+            let bytes = disk::read_if_there(&self.path())?.unwrap_or_default();
+            let whole = self.checked(&bytes, head)?;
+            Ok((bytes, whole))
+        };
+        let head = read_head()?;
+        let (mut lines, whole) = match read(head.as_ref()) {
+            Err(StoreError::NoLedgerHead { .. }) => read(read_head()?.as_ref())?,
+            other => other?,
+        };
+        let Some(last) = whole.entries.last() else { return Ok(None) };
+        lines.truncate(whole.end);
+        let json = |n_entries, hash: &str| {
+            let encode = |e| StoreError::Encode { path: self.head_path(), source: Box::new(e) };
+            let head = Head { n_entries, hash: hash.to_owned() };
+            serde_json::to_vec_pretty(&head).map_err(encode)
+        };
+        let head = json(last.seq + 1, &last.hash)?;
+        Ok(Some(Snapshot { lines, head, first_head: json(0, &LedgerEntry::genesis())? }))
+    }
+
     /// Checks the whole chain and gives the number of entries.
     ///
     /// # Errors
@@ -238,6 +265,18 @@ impl Ledger {
     pub fn verify(&self) -> Result<u64, StoreError> {
         Ok(self.entries()?.len() as u64)
     }
+}
+
+/// A ledger at a moment, as files.
+#[cfg(feature = "object-store")]
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// `ledger.jsonl`.
+    pub(crate) lines: Vec<u8>,
+    /// `head.json` for these lines.
+    pub(crate) head: Vec<u8>,
+    /// `head.json` of a ledger that has no entries yet.
+    pub(crate) first_head: Vec<u8>,
 }
 
 /// The whole entries of a ledger, and where they end.

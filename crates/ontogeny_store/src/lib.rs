@@ -70,8 +70,11 @@ mod gc;
 mod inventory;
 mod ledger;
 mod lock;
+mod mounts;
 mod needs;
 mod reader;
+#[cfg(feature = "object-store")]
+mod remote;
 mod repair;
 mod rows;
 mod staging;
@@ -95,6 +98,8 @@ pub use ledger::Ledger;
 pub use needs::Obstacle;
 pub use ontogeny_core::Dtype;
 pub use reader::RunReader;
+#[cfg(feature = "object-store")]
+pub use remote::{Push, PushOptions, Pushed, Remote};
 pub use repair::{Left, Repair, Repairs};
 pub use staging::Staging;
 pub use store::{FORMAT_VERSION, Listing, Store};

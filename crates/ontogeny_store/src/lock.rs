@@ -1,6 +1,6 @@
 //! Locks between processes: advisory, on a file of their own, freed when their holder dies.
 
-use crate::StoreError;
+use crate::{StoreError, mounts};
 use ontogeny_core::RunId;
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -20,6 +20,7 @@ impl Drop for Lock {
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {
+    mounts::refuse(path, "take a lock")?;
     let file = File::options().create(true).truncate(false).write(true).open(path);
     file.map_err(|e| StoreError::io("open", path, e))
 }

@@ -5,7 +5,7 @@
 
 use crate::checkpoint;
 use crate::lock::{self, Lock};
-use crate::{RunReader, Store, StoreError, TornTail, disk, events, zoom};
+use crate::{RunReader, Store, StoreError, TornTail, disk, events, mounts, zoom};
 use ontogeny_core::RunId;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,7 @@ impl Store {
     /// # Errors
     /// Errors of the file system. What was put in order until then stays so.
     pub fn repair(&self, carry_out: bool) -> Result<Repairs, StoreError> {
+        mounts::refuse(self.path(), "repair")?;
         let mut all = Repairs::default();
         let runs = self.path().join("runs");
         for name in disk::names(&runs)? {

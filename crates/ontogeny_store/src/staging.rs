@@ -2,7 +2,7 @@
 
 use crate::lock::{self, Lock};
 use crate::writer::RunWriter;
-use crate::{Store, StoreError, disk};
+use crate::{Store, StoreError, disk, mounts};
 use ontogeny_core::{RunId, RunManifest};
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,7 @@ impl Store {
     /// # Errors
     /// If the folder of the store cannot be written.
     pub fn stage(&self) -> Result<Staging, StoreError> {
+        mounts::refuse(self.path(), "import")?;
         clear_leftovers(self.path())?;
         let dir = disk::create_tmp_dir(self.path())?;
         let lock = lock::wait(&dir.join("lock"))?;

@@ -1,14 +1,15 @@
 //! A store: the folder that holds runs, their chunks, the ledger and the studies.
 
 use crate::writer::{self, RunWriter};
-use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk, faults, lock};
+use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk, faults, lock, mounts};
 use ontogeny_core::{RunId, RunManifest, StudyId, nearest};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-const MARKER: &str = "ontogeny.json";
-const FORMAT: &str = "ontogeny store";
+pub(crate) const MARKER: &str = "ontogeny.json";
+pub(crate) const FORMAT: &str = "ontogeny store";
 /// Version of the layout that this code writes, and the last that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -16,6 +17,8 @@ pub const FORMAT_VERSION: u32 = 1;
 #[derive(Debug, Clone)]
 pub struct Store {
     path: PathBuf,
+    /// Where it lies, if that is an object store.
+    pub(crate) url: Option<Arc<str>>,
     ledger: Ledger,
 }
 
@@ -30,9 +33,9 @@ pub struct Listing {
 
 /// `ontogeny.json`: says that a folder is ours.
 #[derive(Debug, Serialize, Deserialize)]
-struct Marker {
-    format: String,
-    version: u32,
+pub(crate) struct Marker {
+    pub(crate) format: String,
+    pub(crate) version: u32,
 }
 
 impl Store {
@@ -78,12 +81,17 @@ impl Store {
             let (found, supported) = (marker.version, FORMAT_VERSION);
             return Err(StoreError::Newer { path: marker_path, found, supported });
         }
-        Ok(Self { ledger: Ledger::new(path), path: owned })
+        Ok(Self { ledger: Ledger::new(path), path: owned, url: None })
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the store lies on an object store, its URL.
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     fn runs_dir(&self) -> PathBuf {
@@ -94,7 +102,7 @@ impl Store {
         self.path.join("objects")
     }
 
-    fn run_dir(&self, run: &RunId) -> PathBuf {
+    pub(crate) fn run_dir(&self, run: &RunId) -> PathBuf {
         self.runs_dir().join(run.as_str())
     }
 
@@ -105,6 +113,7 @@ impl Store {
     pub fn create_run(&self, manifest: &RunManifest) -> Result<RunWriter, StoreError> {
         let runs = self.runs_dir();
         let dir = self.run_dir(&manifest.run);
+        mounts::refuse(&dir, "create a run")?;
         let exists = || StoreError::RunExists { run: manifest.run.clone(), path: dir.clone() };
         disk::create_dir(&runs)?;
         if dir.exists() {
@@ -134,6 +143,7 @@ impl Store {
     /// [`StoreError::UnknownRun`], [`StoreError::Locked`] while another writer has it, [`StoreError::Damaged`].
     pub fn resume_run(&self, run: &RunId) -> Result<RunWriter, StoreError> {
         let dir = self.existing(run)?;
+        mounts::refuse(&dir, "write a run")?;
         let lock = lock::of_run(&dir, run)?;
         let manifest = read_manifest(&dir, run)?;
         RunWriter::open(&self.path, dir, manifest, lock)
@@ -151,17 +161,18 @@ impl Store {
 
     pub(crate) fn existing(&self, run: &RunId) -> Result<PathBuf, StoreError> {
         let dir = self.run_dir(run);
-        if dir.is_dir() {
+        if disk::is_dir(&dir)? {
             return Ok(dir);
         }
         let names = self.run_names()?;
         let nearest = nearest(run.as_str(), names.iter().map(String::as_str)).map(str::to_owned);
-        Err(StoreError::UnknownRun { run: run.clone(), nearest, path: self.runs_dir() })
+        let path = mounts::shown(&self.runs_dir());
+        Err(StoreError::UnknownRun { run: run.clone(), nearest, path })
     }
 
-    fn run_names(&self) -> Result<Vec<String>, StoreError> {
-        let mut names = disk::names(&self.runs_dir())?;
-        names.retain(|n| RunId::new(n.as_str()).is_some() && self.runs_dir().join(n).is_dir());
+    pub(crate) fn run_names(&self) -> Result<Vec<String>, StoreError> {
+        let mut names = disk::folders(&self.runs_dir())?;
+        names.retain(|n| RunId::new(n.as_str()).is_some());
         Ok(names)
     }
 
@@ -197,8 +208,7 @@ impl Store {
     /// If the folder of studies cannot be listed.
     pub fn studies(&self) -> Result<Vec<StudyId>, StoreError> {
         let dir = self.path.join("studies");
-        let names = disk::names(&dir)?;
-        Ok(names.into_iter().filter(|n| dir.join(n).is_dir()).filter_map(StudyId::new).collect())
+        Ok(disk::folders(&dir)?.into_iter().filter_map(StudyId::new).collect())
     }
 }
 
@@ -213,7 +223,7 @@ pub(crate) fn read_versioned<T: DeserializeOwned>(
     struct Version {
         format_version: u32,
     }
-    let bytes = std::fs::read(path).map_err(|e| StoreError::io("read", path, e))?;
+    let bytes = disk::read(path)?;
     let json = |e| StoreError::json(path, e).of_run(run);
     let version: Version = serde_json::from_slice(&bytes).map_err(json)?;
     let found = version.format_version;
@@ -224,7 +234,7 @@ pub(crate) fn read_versioned<T: DeserializeOwned>(
     serde_json::from_slice(&bytes).map_err(json)
 }
 
-fn read_manifest(dir: &Path, run: &RunId) -> Result<RunManifest, StoreError> {
+pub(crate) fn read_manifest(dir: &Path, run: &RunId) -> Result<RunManifest, StoreError> {
     let path = writer::manifest_path(dir);
     let manifest: RunManifest = read_versioned(&path, run, RunManifest::FORMAT_VERSION)?;
     if manifest.run != *run {

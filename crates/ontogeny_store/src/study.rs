@@ -41,7 +41,7 @@ impl StudyFolder {
 
     /// Whether anything was written to the folder.
     pub fn exists(&self) -> bool {
-        self.dir.is_dir()
+        disk::is_dir(&self.dir).unwrap_or(false)
     }
 
     /// Replaces the manifest, any JSON: the store does not interpret it.

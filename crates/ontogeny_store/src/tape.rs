@@ -181,6 +181,8 @@ pub(crate) fn read<B: Block>(dir: &Path, run: &RunId) -> Result<Snapshot<B>, Sto
         }
         blocks.push(block);
     };
+    let segment = |n| segment_path(dir, n);
+    disk::expect((1..=sealed).flat_map(|n| [disk::checksum_path(&segment(n)), segment(n)]));
     for number in 1..=sealed {
         let (block, cut) = read_segment(dir, run, number)?;
         push(block, cut);

@@ -1,7 +1,7 @@
 //! What takes how much space.
 
 use crate::needs::{Bases, Inventory, Needs, Obstacle};
-use crate::{Store, StoreError, disk};
+use crate::{Store, StoreError, disk, mounts};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -63,6 +63,7 @@ impl Store {
     /// # Errors
     /// If a folder cannot be listed; what cannot be read is an obstacle in the result.
     pub fn usage(&self) -> Result<Usage, StoreError> {
+        mounts::refuse(self.path(), "add up what takes space")?;
         let mut usage = Usage {
             studies: size_below(&self.path().join("studies"))?,
             ledger: size_below(&self.path().join("ledger"))?,

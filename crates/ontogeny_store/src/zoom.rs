@@ -11,7 +11,7 @@ use crate::lock::{self, Lock};
 use crate::rows::RowBlock;
 use crate::tape::{Block, Snapshot, Tape};
 use crate::tensors::{TensorBlock, ValuesRef};
-use crate::{Damage, Store, StoreError, disk, faults, store, tape};
+use crate::{Damage, Store, StoreError, disk, faults, mounts, store, tape};
 use ontogeny_core::{Clocks, RunId, Step, ZoomId, ZoomManifest, nearest};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,10 +47,8 @@ pub(crate) fn dir_of(run_dir: &Path) -> PathBuf {
 pub(crate) fn list(run_dir: &Path, run: &RunId) -> Result<ZoomListing, StoreError> {
     let dir = dir_of(run_dir);
     let mut listing = ZoomListing::default();
-    for name in disk::names(&dir)? {
-        let Some(id) = ZoomId::new(name.as_str()).filter(|_| dir.join(&name).is_dir()) else {
-            continue;
-        };
+    for name in disk::folders(&dir)? {
+        let Some(id) = ZoomId::new(name.as_str()) else { continue };
         match read_manifest(&dir.join(&name), run, &id) {
             Ok(manifest) => listing.zooms.push(manifest),
             Err(e) => listing.damaged.push((name, e)),
@@ -129,6 +127,7 @@ impl Store {
     /// [`StoreError::UnknownRun`], [`StoreError::UnknownZoom`]; errors of the file system.
     pub fn remove_zoom(&self, run: &RunId, id: &ZoomId) -> Result<(), StoreError> {
         let zooms = dir_of(&self.existing(run)?);
+        mounts::refuse(&zooms, "remove a zoom")?;
         let dir = zooms.join(id.as_str());
         if !dir.is_dir() {
             let names = disk::names(&zooms)?;

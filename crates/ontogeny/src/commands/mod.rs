@@ -53,7 +53,7 @@ pub(crate) enum Command {
 
 /// Does it. Answers go to `out`.
 pub(crate) fn run(cli: Cli, out: &mut dyn Write) -> anyhow::Result<()> {
-    let face = Face::new(cli.store, cli.json);
+    let face = Face::new(cli.store, cli.cache, cli.json);
     match &cli.command {
         Command::Run(args) => run::run(args, &face, out),
         Command::Studies(args) => studies::run(args, &face, out),

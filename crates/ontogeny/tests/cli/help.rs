@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 37] = [
+const COMMANDS: [&str; 38] = [
     "run",
     "studies",
     "probes",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 37] = [
     "store du",
     "store gc",
     "store repair",
+    "store push",
     "fork",
     "zoom",
     "zoom ls",
@@ -73,6 +74,8 @@ fn help_lists_commands_and_exit_codes() {
 
     Environment:
       ONTOGENY_STORE  the store, where --store is not given
+      ONTOGENY_CACHE  where copies of what is read from a URL are kept, where --cache is not given
+      AWS_*, GOOGLE_*, AZURE_*  credentials, region and endpoint of object stores
     ");
 }
 

@@ -12,6 +12,7 @@ mod importing;
 mod interrupt;
 mod ledger;
 mod names;
+mod pushing;
 mod reading;
 mod scaling;
 mod stores;

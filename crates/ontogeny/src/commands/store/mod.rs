@@ -1,7 +1,8 @@
-//! `ontogeny store`: is everything there, what takes space, what can go.
+//! `ontogeny store`: is everything there, what takes space, what can go, and copies elsewhere.
 
 mod du;
 mod gc;
+mod push;
 mod repair;
 mod verify;
 
@@ -10,7 +11,7 @@ use ontogeny_store::{Store, StoreError};
 use std::io::Write;
 use std::path::Path;
 
-/// Check, measure, tidy and mend the store
+/// Check, measure, tidy, mend and copy the store
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -22,6 +23,7 @@ enum Command {
     Verify(verify::Args),
     Du(du::Args),
     Gc(gc::Args),
+    Push(push::Args),
     Repair(repair::Args),
 }
 
@@ -30,18 +32,25 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         Command::Verify(args) => verify::run(args, face, out),
         Command::Du(args) => du::run(args, face, out),
         Command::Gc(args) => gc::run(args, face, out),
+        Command::Push(args) => push::run(args, face, out),
         Command::Repair(args) => repair::run(args, face, out),
     }
 }
 
 /// A path as it is seen from the store.
 fn inside(store: &Store, path: &Path) -> String {
-    path.strip_prefix(store.path()).unwrap_or(path).display().to_string()
+    let of_url = || store.url().and_then(|url| path.strip_prefix(url).ok());
+    let inside = path.strip_prefix(store.path()).ok().or_else(of_url);
+    inside.unwrap_or(path).display().to_string()
 }
 
 /// Whose file it is: the run, or the folder of the store.
 fn owner(store: &Store, error: &StoreError) -> String {
-    let path = error.path().and_then(|p| p.strip_prefix(store.path()).ok());
+    let below = |p| {
+        Path::strip_prefix(p, store.path())
+            .or_else(|e| store.url().map_or(Err(e), |url| p.strip_prefix(url)))
+    };
+    let path = error.path().and_then(|p| below(p).ok());
     let mut parts = path.into_iter().flat_map(Path::iter).map(|p| p.to_string_lossy().into_owned());
     match (parts.next(), parts.next()) {
         (Some(kind), Some(run)) if kind == "runs" => format!("run {run}"),
