@@ -216,30 +216,9 @@ fn bits_of(number: Number, raw: &[u8], ancestors: &[&[u8]], plan: &Plan) -> f64 
 
 /// Bits per number under a model.
 fn model_bits<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], model: &Model) -> f64 {
-    let mut counts = [0; 256];
-    let (mut n_bits, mut n) = (0_u64, 0_u64);
-    see::<F>(raw, ancestors, model, |p, x| {
-        let (is_before, distance) = F::difference(x, p);
-        let (token, bits) = residual::token::<F>(is_before, distance, model.low_bits::<F>(p));
-        counts[usize::from(token)] += 1;
-        n_bits += u64::from(bits);
-        n += 1;
-    });
-    entropy_of(&counts) + n_bits as f64 / n.max(1) as f64
-}
-
-fn see<F: Float>(
-    raw: &[u8],
-    ancestors: &[&[u8]; 3],
-    model: &Model,
-    see: impl FnMut(F::Bits, F::Bits),
-) {
-    match model.n_coefs {
-        0 => residual::for_each::<F, 0>(raw, ancestors, &model.coefs, see),
-        1 => residual::for_each::<F, 1>(raw, ancestors, &model.coefs, see),
-        2 => residual::for_each::<F, 2>(raw, ancestors, &model.coefs, see),
-        _ => residual::for_each::<F, 3>(raw, ancestors, &model.coefs, see),
-    }
+    let taken = residual::measure::<F>(raw, ancestors, model);
+    let n = F::words(raw).len().max(1) as f64;
+    entropy_of(&taken.tokens) + taken.n_bits as f64 / n
 }
 
 /// Models worth a trial, with their bits per number: both scales for the number before itself, and the better
@@ -256,7 +235,7 @@ fn models<F: Float>(raw: &[u8], ancestors: &[&[u8]]) -> Vec<(Model, f64)> {
     let scale = if relative.1 <= absolute.1 { Scale::Relative } else { Scale::Absolute };
     let mut found = vec![relative, absolute];
     let n_coefs = ancestors.len().min(3);
-    if raw.len() >= WORTH_FITTING * F::BYTES
+    if F::words(raw).len() >= WORTH_FITTING
         && let Some(coefs) = fitted::<F>(raw, &before, n_coefs)
     {
         found.push(tried(n_coefs as u8, coefs, scale));
@@ -266,22 +245,19 @@ fn models<F: Float>(raw: &[u8], ancestors: &[&[u8]]) -> Vec<(Model, f64)> {
 
 /// The level at which a typical distance keeps five bits in its token.
 fn level<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], model: &Model) -> i16 {
-    let (mut sum, mut n) = (0_i64, 0_i64);
-    see::<F>(raw, ancestors, model, |p, x| {
-        let (_, distance) = F::difference(x, p);
-        sum += i64::from(64 - distance.leading_zeros());
-        if model.scale == Scale::Absolute {
-            sum += i64::from(F::exponent(p));
-        }
-        n += 1;
-    });
-    ((sum + n / 2) / n.max(1) - 5) as i16
+    (residual::mean_bits::<F>(raw, ancestors, model) - 5) as i16
 }
 
 /// Least squares of `x - x1` on `x1`, its last change and the change of that; `None` if they do not tell it.
 fn fitted<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], n_coefs: usize) -> Option<Coefs> {
+    let (words, before) = (F::words(raw), ancestors.map(F::words));
+    let value = |a: usize, i: usize| before[a].get(i).map_or(0.0, |&w| F::value(F::load(w)));
     let mut normal = [[0.0_f64; 4]; 3];
-    let mut add = |y: f64, row: [f64; 3]| {
+    for (i, &x) in words.iter().enumerate() {
+        let (x, x1, x2, x3) = (F::value(F::load(x)), value(0, i), value(1, i), value(2, i));
+        let mut row = [x1, x1 - x2, (x1 - x2) - (x2 - x3)];
+        row[n_coefs..].fill(0.0);
+        let y = x - x1;
         if y.is_finite() && row.iter().all(|v| v.is_finite()) {
             for i in 0..3 {
                 for j in 0..3 {
@@ -290,16 +266,6 @@ fn fitted<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], n_coefs: usize) -> Optio
                 normal[i][3] += row[i] * y;
             }
         }
-    };
-    for (i, x) in raw.chunks_exact(F::BYTES).enumerate() {
-        let value = |a: usize| {
-            let at = i * F::BYTES;
-            ancestors[a].get(at..at + F::BYTES).map_or(0.0, |b| F::value(F::load(b)))
-        };
-        let (x, x1, x2, x3) = (F::value(F::load(x)), value(0), value(1), value(2));
-        let mut row = [x1, x1 - x2, (x1 - x2) - (x2 - x3)];
-        row[n_coefs..].fill(0.0);
-        add(x - x1, row);
     }
     let mut coefs = [0.0; 3];
     for (c, solved) in coefs.iter_mut().zip(solve(&mut normal, n_coefs)?) {
