@@ -4,7 +4,7 @@
 //! [`OWN_BYTES`] has chunks of its own, so that runs and forks share what they have in common; smaller ones are
 //! packed together, in order, so that a small model is a few files and not hundreds.
 
-use crate::chain::CACHE_BYTES;
+use crate::chain::{CACHE_BYTES, MIN_CACHE_BYTES};
 use crate::chunks::{Before, CHUNK_BYTES, ChunkId, Chunks};
 use crate::codec::Number;
 use crate::codec::delta::Part;
@@ -251,8 +251,10 @@ pub(crate) fn store(
     // Three checkpoints before this one are looked at, or as many as can be remembered.
     let remembered = CACHE_BYTES as u64 / info.raw_bytes.max(1);
     let max_ancestors = remembered.saturating_sub(1).clamp(1, 3) as usize;
+    chunks.remember(info.raw_bytes.saturating_mul(max_ancestors as u64 + 1));
     for stretch in stretches(tensors) {
-        let mut joined = Vec::with_capacity(stretch.iter().map(|(_, b)| b.len()).sum());
+        let mut joined = chunks.buffer(stretch.iter().map(|(_, b)| b.len()).sum());
+        joined.clear();
         let mut parts = Vec::with_capacity(stretch.len());
         for (i, bytes) in &stretch {
             joined.extend_from_slice(bytes);
@@ -349,6 +351,10 @@ pub(crate) fn read(
 ) -> Result<Option<Checkpoint>, StoreError> {
     let Some(index) = read_index(run_dir, step)? else { return Ok(None) };
     let path = index_path(run_dir, step);
+    // Who reads on needs this one and the three before it.
+    let pieces = index.tensors.iter().flat_map(|t| &t.pieces);
+    let n_bytes = pieces.fold(0_u64, |n, p| n.saturating_add(p.n_bytes));
+    chunks.remember(n_bytes.saturating_mul(4).max(MIN_CACHE_BYTES as u64));
     let tensors = index.tensors.into_iter().map(|entry| read_tensor(&path, chunks, entry));
     let tensors = tensors.collect::<Result<_, _>>()?;
     Ok(Some(Checkpoint { step, tensors, extra: index.extra, state_hash: index.state_hash }))
@@ -373,15 +379,21 @@ fn read_tensor(path: &Path, chunks: &Chunks, entry: Entry) -> Result<OwnedTensor
         let (found, expected) = (found as u64, expected.unwrap_or(u64::MAX));
         StoreError::damaged(path, Damage::Shape { tensor, found, expected })
     };
+    let expected = n_values(&entry.shape).and_then(|n| n.checked_mul(entry.dtype.size_bytes()));
+    let n_expected = expected.unwrap_or(0);
     let mut bytes = Vec::new();
     for piece in &entry.pieces {
         let raw = chunks.get(&piece.chunk)?;
         let end = piece.offset.checked_add(piece.n_bytes);
         let range = usize::try_from(piece.offset).ok().zip(end.and_then(|e| e.try_into().ok()));
         let part = range.and_then(|(from, to): (usize, usize)| raw.get(from..to));
-        bytes.extend_from_slice(part.ok_or_else(|| misfit(raw.len(), end))?);
+        let part = part.ok_or_else(|| misfit(raw.len(), end))?;
+        if bytes.is_empty() {
+            // In one piece, where the pieces are like the first.
+            bytes.reserve_exact(part.len().saturating_mul(entry.pieces.len()).min(n_expected));
+        }
+        bytes.extend_from_slice(part);
     }
-    let expected = n_values(&entry.shape).and_then(|n| n.checked_mul(entry.dtype.size_bytes()));
     if expected != Some(bytes.len()) {
         return Err(misfit(bytes.len(), expected.map(|e| e as u64)));
     }

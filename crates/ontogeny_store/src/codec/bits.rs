@@ -82,13 +82,12 @@ impl<'a> BitReader<'a> {
     pub(crate) fn take<F: Float>(&mut self, widths: &[u32; BLOCK], values: &mut [F::Bits; BLOCK]) {
         let from = self.at / 8;
         let there = self.bytes.get(from..).unwrap_or_default();
-        let n_bits = match there.first_chunk() {
-            Some(window) => take::<F>(window, self.at % 8, widths, values),
-            None => {
-                let mut window = [0; WINDOW];
-                window[..there.len()].copy_from_slice(there);
-                take::<F>(&window, self.at % 8, widths, values)
-            }
+        let n_bits = if let Some(window) = there.first_chunk() {
+            take::<F>(window, self.at % 8, widths, values)
+        } else {
+            let mut window = [0; WINDOW];
+            window[..there.len()].copy_from_slice(there);
+            take::<F>(&window, self.at % 8, widths, values)
         };
         self.at = 8 * from + n_bits;
     }

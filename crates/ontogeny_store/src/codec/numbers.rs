@@ -2,10 +2,6 @@
 //!
 //! Everything here is integer arithmetic or single IEEE additions and multiplications, so that every machine
 //! comes to the same bits.
-#![expect(
-    clippy::inline_always,
-    reason = "a loop's instructions are those of what is inlined into it"
-)]
 
 use ontogeny_core::Dtype;
 
@@ -155,7 +151,7 @@ macro_rules! bit_patterns {
         #[inline(always)]
         fn exponent(bits: $bits) -> i32 {
             let exponent = (bits & (<$bits>::MAX >> 1)) >> Self::MANTISSA;
-            (exponent as u32).cast_signed()
+            u64::from(exponent).cast_signed() as i32
         }
 
         #[inline(always)]
@@ -176,7 +172,7 @@ macro_rules! bit_patterns {
             let distance = d.unsigned_abs();
             let h = distance >> k;
             let extra = (<$bits>::BITS - h.leading_zeros()).max(Self::TOP + 1) - (Self::TOP + 1);
-            let place = (extra << Self::TOP) + (h >> extra) as u32;
+            let place = (extra << Self::TOP) + u64::from(h >> extra) as u32;
             let token = place as u8 | u8::from(d < 0) << 7;
             let n_low = extra + k;
             Split { token, n_low, low: distance & ((1 << n_low) - 1) }

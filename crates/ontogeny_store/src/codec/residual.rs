@@ -259,6 +259,56 @@ fn mean_bits_with<F: Float, const N: usize>(
         let n_bits = F::n_bits_between(F::load(words[i]), p).cast_signed();
         sum += i64::from(n_bits + (F::exponent(p) & noise.exponents));
     }
-    let n = n.max(1) as i64;
+    let n = n.max(1).cast_signed() as i64;
     ((sum + n / 2) / n) as i32
+}
+
+/// Sums that are added up side by side.
+const LANES: usize = 8;
+
+/// The normal equations of `x - x1` on `x1`, its last change and the change of that, of which `n_coefs` are looked
+/// at; numbers that are not finite are left out.
+pub(crate) fn normal_equations<F: Float>(
+    raw: &[u8],
+    ancestors: &[&[u8]; 3],
+    n_coefs: usize,
+) -> [[f64; 4]; 3] {
+    by_n_coefs!(n_coefs, normal_equations_with::<F>(raw, ancestors))
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2", "x86_64+avx2"))]
+fn normal_equations_with<F: Float, const N: usize>(
+    raw: &[u8],
+    ancestors: &[&[u8]; 3],
+) -> [[f64; 4]; 3] {
+    let (words, [x1, x2, x3]) = (F::words(raw), before::<F, N>(ancestors));
+    let mut sums = [[[0.0; LANES]; 4]; 3];
+    let lanes = (words.chunks_exact(LANES).zip(x1.chunks_exact(LANES)))
+        .zip(x2.chunks_exact(LANES).zip(x3.chunks_exact(LANES)));
+    for ((x, x1), (x2, x3)) in lanes {
+        let mut rows = [[0.0; LANES]; 4];
+        for i in 0..LANES {
+            let [x, x1, x2, x3] = [x[i], x1[i], x2[i], x3[i]].map(|w| F::value(F::load(w)));
+            let change = x1 - x2;
+            let row = [
+                if N > 0 { x1 } else { 0.0 },
+                if N > 1 { change } else { 0.0 },
+                if N > 2 { change - (x2 - x3) } else { 0.0 },
+                x - x1,
+            ];
+            // Whatever is not finite makes this sum NaN.
+            let is_finite = row.iter().map(|r| r * 0.0).sum::<f64>() == 0.0;
+            for (r, row) in rows.iter_mut().zip(row) {
+                r[i] = if is_finite { row } else { 0.0 };
+            }
+        }
+        for (i, sums) in sums.iter_mut().enumerate() {
+            for (j, sums) in sums.iter_mut().enumerate() {
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    *sum += rows[i][lane] * rows[j][lane];
+                }
+            }
+        }
+    }
+    sums.map(|row| row.map(|lanes| lanes.iter().sum()))
 }
