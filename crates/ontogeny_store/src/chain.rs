@@ -142,17 +142,21 @@ fn damaged(objects: &Path, id: &ChunkId, damage: Damage) -> StoreError {
     StoreError::damaged(&path, damage)
 }
 
-/// Reads an object into `bytes`, which becomes part of it.
-fn read_object(objects: &Path, id: &ChunkId, mut bytes: Vec<u8>) -> Result<Object, StoreError> {
+/// Reads an object, into memory for so many bytes.
+fn read_object(
+    objects: &Path,
+    id: &ChunkId,
+    memory: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Object, StoreError> {
     let chunk = || Damage::Chunk { chunk: id.as_str().to_owned() };
     if !id.is_valid() {
         return Err(damaged(objects, id, chunk()));
     }
     // Objects take at most a little more than their raw bytes.
-    if !disk::read_at_most(&path(objects, id), MAX_CHUNK_BYTES + (1 << 20), &mut bytes)? {
-        let chunk = id.as_str().to_owned();
-        return Err(damaged(objects, id, Damage::MissingChunk { chunk }));
-    }
+    let bytes = disk::read_at_most(&path(objects, id), MAX_CHUNK_BYTES + (1 << 20), memory)?
+        .ok_or_else(|| {
+            damaged(objects, id, Damage::MissingChunk { chunk: id.as_str().to_owned() })
+        })?;
     let (codec, n_raw) = parse(&bytes).ok_or_else(|| damaged(objects, id, chunk()))?;
     let ancestors = codec.ancestors(&bytes[HEADER..], n_raw);
     let ancestors = ancestors.map_err(|_ignored| damaged(objects, id, Damage::Checksum))?;
@@ -162,7 +166,7 @@ fn read_object(objects: &Path, id: &ChunkId, mut bytes: Vec<u8>) -> Result<Objec
 
 /// The chunks against which an object is stored, whose checksum is checked where its codec has one.
 pub(crate) fn bases(objects: &Path, id: &ChunkId) -> Result<Vec<ChunkId>, StoreError> {
-    Ok(read_object(objects, id, Vec::new())?.ancestors)
+    Ok(read_object(objects, id, Vec::with_capacity)?.ancestors)
 }
 
 fn parse(bytes: &[u8]) -> Option<(&'static dyn ChunkCodec, usize)> {
@@ -202,8 +206,8 @@ fn follow(objects: &Path, cache: &mut Cache, id: &ChunkId) -> Result<Loaded, Sto
         if let Some(known) = cache.touch(&at) {
             done.insert(at, known);
         } else {
-            let bytes = cache.spare.pop().unwrap_or_default();
-            let object = read_object(objects, &at, bytes).map_err(|e| whose(&at, e))?;
+            let object =
+                read_object(objects, &at, |n| cache.buffer(n)).map_err(|e| whose(&at, e))?;
             // Who waits for itself waits for ever.
             if waiting.iter().any(|(w, _)| *w == at) || !may_link(n_read, object.n_raw) {
                 return Err(bad(&at, Damage::Chain));

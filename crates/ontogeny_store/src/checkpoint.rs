@@ -12,7 +12,9 @@ use crate::tensors::n_values;
 use crate::{Damage, StoreError, disk, faults};
 use ontogeny_core::{Dtype, Step};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -128,17 +130,36 @@ pub(crate) struct Index {
 
 impl Index {
     fn content_hash(&self) -> String {
-        let content = serde_json::json!([
-            self.format_version,
-            self.step,
-            self.tensors,
-            self.extra,
-            self.state_hash
-        ]);
-        let mut text = String::new();
-        canonical(&mut text, &content);
+        let mut text = format!("[{},{},[", self.format_version, self.step);
+        for (i, t) in self.tensors.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            let (dtype, name) = (serde_json::json!(t.dtype), quoted(&t.name));
+            let _ = write!(text, r#"{comma}{{"dtype":{dtype},"name":{name},"pieces":["#);
+            for (i, p) in t.pieces.iter().enumerate() {
+                let comma = if i > 0 { "," } else { "" };
+                let (chunk, n_bytes, offset) = (quoted(p.chunk.as_str()), p.n_bytes, p.offset);
+                let _ = write!(
+                    text,
+                    r#"{comma}{{"chunk":{chunk},"n_bytes":{n_bytes},"offset":{offset}}}"#
+                );
+            }
+            text.push_str(r#"],"shape":["#);
+            for (i, n) in t.shape.iter().enumerate() {
+                let comma = if i > 0 { "," } else { "" };
+                let _ = write!(text, "{comma}{n}");
+            }
+            text.push_str("]}");
+        }
+        text.push_str("],");
+        canonical(&mut text, &self.extra);
+        let _ = write!(text, ",{}]", quoted(&self.state_hash));
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
+}
+
+/// Text as JSON has it.
+fn quoted(text: &str) -> Cow<'_, str> {
+    serde_json::to_string(text).map_or(Cow::Borrowed("null"), Cow::Owned)
 }
 
 /// JSON without spaces and with sorted keys, whatever features the JSON library was built with.
@@ -454,6 +475,36 @@ pub(crate) fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hash_of_a_list_is_that_of_its_canonical_form() {
+        let piece = |n| Piece { chunk: ChunkId::of(&[n]), offset: n.into(), n_bytes: 7 };
+        let entry = |name: &str, dtype, shape: &[usize], n| Entry {
+            name: name.to_owned(),
+            dtype,
+            shape: shape.to_vec(),
+            pieces: (0..n).map(piece).collect(),
+        };
+        let tensors = vec![
+            entry("a \"quoted\"\n\u{1}\u{e9}", Dtype::F32, &[2, 3], 2),
+            entry("", Dtype::Bool, &[], 0),
+            entry("c", Dtype::U64, &[0], 1),
+        ];
+        for tensors in [tensors, Vec::new()] {
+            let index = Index {
+                format_version: 1,
+                step: Step(20),
+                tensors,
+                extra: serde_json::json!({"z": 1.5, "a": [null, "\t"]}),
+                state_hash: "ab".to_owned(),
+                hash: String::new(),
+            };
+            let (tensors, extra) = (&index.tensors, &index.extra);
+            let mut text = String::new();
+            canonical(&mut text, &serde_json::json!([1, index.step, tensors, extra, "ab"]));
+            assert_eq!(index.content_hash(), blake3::hash(text.as_bytes()).to_hex().as_str());
+        }
+    }
 
     #[test]
     fn the_canonical_form_is_that_of_sorted_keys() {

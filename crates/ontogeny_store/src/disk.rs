@@ -187,24 +187,24 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
     }
 }
 
-/// Replaces `bytes` by the content, of a file longer than `limit` by so much that it shows; tells whether there is
-/// such a file.
+/// The content, or `None` if there is no such file; of a file longer than `limit` by so much that it shows. `memory`
+/// gives a buffer for so many bytes, whatever is in it.
 pub(crate) fn read_at_most(
     path: &Path,
     limit: u64,
-    bytes: &mut Vec<u8>,
-) -> Result<bool, StoreError> {
+    memory: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Option<Vec<u8>>, StoreError> {
     let io = |e| StoreError::io("read", path, e);
-    bytes.clear();
     let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io(e)),
     };
     let expected = file.metadata().map_err(io)?.len().min(limit);
-    bytes.reserve(expected as usize + 1);
-    Read::by_ref(&mut file).take(limit + 1).read_to_end(bytes).map_err(io)?;
-    Ok(true)
+    let mut bytes = memory(expected as usize + 1);
+    bytes.clear();
+    Read::by_ref(&mut file).take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    Ok(Some(bytes))
 }
 
 /// Writes a file with its BLAKE3 beside it, in the form that `b3sum --check` reads.

@@ -23,10 +23,11 @@ use crate::codec::{ChunkCodec, N_ANCESTORS, RawId, Unpacker, malformed, planes};
 use crate::wire::Cursor;
 use std::io;
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
-use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ResetDirective};
+use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ParamSwitch, ResetDirective};
 
-/// The fastest level that still compresses literals.
 const LEVEL: i32 = 1;
+/// Bytes between two places where a repetition is looked for: there are none but long ones, where nothing changes.
+const STRIDE: u32 = 16;
 /// Bytes of the checksum.
 const CHECKSUM: usize = 4;
 
@@ -179,7 +180,12 @@ impl Packed {
         let n = self.bytes.len();
         let zstd = self.zstd.get_or_insert_with(CCtx::create);
         zstd.reset(ResetDirective::SessionOnly).map_err(failed)?;
-        zstd.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(failed)?;
+        let parameters = [
+            CParameter::CompressionLevel(LEVEL),
+            CParameter::TargetLength(STRIDE),
+            CParameter::LiteralCompressionMode(ParamSwitch::Enable),
+        ];
+        parameters.into_iter().try_for_each(|p| zstd.set_parameter(p).map(drop)).map_err(failed)?;
         zstd.set_pledged_src_size(Some(n as u64)).map_err(failed)?;
         out.clear();
         out.reserve(zstd_safe::compress_bound(n) + 16 * self.ends.len());

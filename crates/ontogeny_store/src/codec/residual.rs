@@ -312,3 +312,128 @@ fn normal_equations_with<F: Float, const N: usize>(
     }
     sums.map(|row| row.map(|lanes| lanes.iter().sum()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::numbers::{Bf16, F16, F32, F64};
+    use proptest::prelude::*;
+
+    /// The format word by word and bit by bit, in 64 bits: what no instruction set changes.
+    fn plainly<F: Float, const N: usize>(
+        raw: &[u8],
+        ancestors: &[&[u8]; 3],
+        model: &Model,
+    ) -> (Vec<u8>, Vec<u8>) {
+        let (mut tokens, mut bits) = (Vec::new(), Vec::new());
+        let ordered = |x: u64| {
+            let below = (1_u64 << (F::BITS - 1)) - 1;
+            if x > below { x ^ below } else { x }
+        };
+        for (i, &x) in F::words(raw).iter().enumerate() {
+            let before =
+                ancestors.map(|a| F::words(a).get(i).map_or(F::Bits::default(), |&w| F::load(w)));
+            let (x, p): (u64, u64) =
+                (F::load(x).into(), F::predict::<N>(&model.coefs, before).into());
+            let exponent = p << (65 - F::BITS) >> (65 - F::BITS) >> F::MANTISSA;
+            let k = match model.scale {
+                Scale::Relative => i64::from(model.level),
+                Scale::Absolute => i64::from(model.level) - exponent.cast_signed(),
+            };
+            let k = k.clamp(0, i64::from(F::MANTISSA) - 4) as u32;
+            let d = ordered(x).wrapping_sub(ordered(p)) << (64 - F::BITS);
+            let d = d.cast_signed() >> (64 - F::BITS);
+            let h = d.unsigned_abs() >> k;
+            let e = (64 - h.leading_zeros()).max(F::TOP + 1) - (F::TOP + 1);
+            let sign = if d < 0 { 128 } else { 0 };
+            tokens.push((u64::from(e << F::TOP) + (h >> e)) as u8 + sign);
+            bits.extend((0..e + k).map(|bit| d.unsigned_abs() >> bit & 1 == 1));
+        }
+        let byte = |bits: &[bool]| bits.iter().rev().fold(0, |byte, &b| byte << 1 | u8::from(b));
+        (tokens, bits.chunks(8).map(byte).collect())
+    }
+
+    fn check<F: Float>(words: &[[u64; 4]], model: &Model) {
+        let of = |i: usize| -> Vec<u8> {
+            let n = F::BITS as usize / 8;
+            words.iter().flat_map(|w| w[i].to_le_bytes()[8 - n..].to_vec()).collect()
+        };
+        let (raw, x1, x2, x3) = (of(0), of(1), of(2), of(3));
+        let ancestors = [x1.as_slice(), &x2, &x3];
+        let (mut tokens, mut plain) = (vec![7], vec![8, 9]);
+        encode::<F>(&raw, &ancestors, model, &mut tokens, &mut plain);
+        let expected = by_n_coefs!(model.n_coefs, plainly::<F>(&raw, &ancestors, model));
+        assert_eq!((&tokens[..1], &plain[..2]), (&[7][..], &[8, 9][..]));
+        assert_eq!((&tokens[1..], &plain[2..]), (&expected.0[..], &expected.1[..]));
+        plain.extend([1, 2, 3]);
+        let mut found = vec![0x55; raw.len()];
+        let rest = decode::<F>(&tokens[1..], &plain[2..], &ancestors, model, &mut found);
+        assert_eq!((found, rest), (raw, Some(&[1, 2, 3][..])));
+        // Bits that are missing are missed, and nothing is read that is not there.
+        let short = &plain[2..plain.len() - 3];
+        if let Some((_, short)) = short.split_last() {
+            let mut found = vec![0; words.len() * F::BITS as usize / 8];
+            assert_eq!(decode::<F>(&tokens[1..], short, &ancestors, model, &mut found), None);
+        }
+    }
+
+    fn words() -> impl Strategy<Value = Vec<[u64; 4]>> {
+        let special = proptest::sample::select(vec![
+            0,
+            1 << 63,
+            1,
+            f64::NAN.to_bits() | 0xBEEF,
+            f64::INFINITY.to_bits(),
+            0x7F80_0001_FFC0_0002,
+            0x8000_0000_0000_8000,
+            u64::MAX,
+        ]);
+        // Numbers that move a little, or by anything.
+        let word = (prop_oneof![special, any::<u64>()], 0..64_u32, any::<[u64; 3]>()).prop_map(
+            |(x, shift, noise)| {
+                let [a, b, c] = noise.map(|n| x.wrapping_add(n >> shift));
+                [x, a, b, c]
+            },
+        );
+        // Around the ends of blocks, too.
+        let few = proptest::collection::vec(word, 1..40);
+        (few, 0..3_usize).prop_map(|(few, n)| {
+            let n = [few.len(), BLOCK, 2 * BLOCK + few.len()][n];
+            few.into_iter().cycle().take(n).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_gives_the_bits_of_the_format(
+            words in words(),
+            is_absolute: bool,
+            level in prop_oneof![-4..64_i16, 100..1100_i16, any::<i16>()],
+            n_coefs in 0..4_u8,
+            coefs in proptest::array::uniform3(-2.0..2.0_f32),
+        ) {
+            let scale = if is_absolute { Scale::Absolute } else { Scale::Relative };
+            let model = Model { scale, level, n_coefs, coefs };
+            check::<F64>(&words, &model);
+            check::<F32>(&words, &model);
+            check::<F16>(&words, &model);
+            check::<Bf16>(&words, &model);
+        }
+
+        #[test]
+        fn forged_tokens_harm_nobody(
+            tokens in proptest::collection::vec(any::<u8>(), 0..600),
+            plain in proptest::collection::vec(any::<u8>(), 0..600),
+            level: i16,
+        ) {
+            let model = Model { scale: Scale::Absolute, level, n_coefs: 3, coefs: [0.5; 3] };
+            let before = vec![0x3f; tokens.len() * 8];
+            let mut out = vec![0; tokens.len() * 8];
+            let ancestors = [before.as_slice(); 3];
+            let _ = decode::<F64>(&tokens, &plain, &ancestors, &model, &mut out);
+            let n = tokens.len() * 4;
+            let ancestors = [&before[..n]; 3];
+            let _ = decode::<F32>(&tokens, &plain, &ancestors, &model, &mut out[..n]);
+        }
+    }
+}
