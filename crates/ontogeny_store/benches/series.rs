@@ -3,7 +3,7 @@
 //! `cargo bench -p ontogeny_store --bench series -- FOLDER`, where the folder holds `layout.json`
 //! (`[[name, "f32", shape], ...]`) and files `step*.bin` with the bytes of the tensors joined, as
 //! `benches/peers/series.py` makes them. The store is made in the folder for temporary files: on a disk in
-//! memory (`TMPDIR=/dev/shm`) the times are those of the code. With `--middle` instead: how long one tensor takes.
+//! memory (`TMPDIR=/dev/shm`) the times are those of the code. Every series is written and read several times. With `--middle` instead: how long one tensor takes.
 #![expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
 
 use ontogeny_core::{Clocks, RunId, RunManifest, RunStatus, Seeds, Step, Versions};

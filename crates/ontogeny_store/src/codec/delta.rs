@@ -27,7 +27,7 @@ use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ParamSwitch, 
 
 const LEVEL: i32 = 1;
 /// Bytes between two places where a repetition is looked for: there are none but long ones, where nothing changes.
-const STRIDE: u32 = 16;
+const STRIDE: u32 = 64;
 /// Bytes of the checksum.
 const CHECKSUM: usize = 4;
 
