@@ -4,7 +4,7 @@
 //! [`OWN_BYTES`] has chunks of its own, so that runs and forks share what they have in common; smaller ones are
 //! packed together, in order, so that a small model is a few files and not hundreds.
 
-use crate::chain::CACHE_BYTES;
+use crate::chain::{CACHE_BYTES, MIN_CACHE_BYTES};
 use crate::chunks::{Before, CHUNK_BYTES, ChunkId, Chunks};
 use crate::codec::Number;
 use crate::codec::delta::Part;
@@ -12,7 +12,9 @@ use crate::tensors::n_values;
 use crate::{Damage, StoreError, disk, faults};
 use ontogeny_core::{Dtype, Step};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -128,17 +130,36 @@ pub(crate) struct Index {
 
 impl Index {
     fn content_hash(&self) -> String {
-        let content = serde_json::json!([
-            self.format_version,
-            self.step,
-            self.tensors,
-            self.extra,
-            self.state_hash
-        ]);
-        let mut text = String::new();
-        canonical(&mut text, &content);
+        let mut text = format!("[{},{},[", self.format_version, self.step);
+        for (i, t) in self.tensors.iter().enumerate() {
+            let comma = if i > 0 { "," } else { "" };
+            let (dtype, name) = (serde_json::json!(t.dtype), quoted(&t.name));
+            let _ = write!(text, r#"{comma}{{"dtype":{dtype},"name":{name},"pieces":["#);
+            for (i, p) in t.pieces.iter().enumerate() {
+                let comma = if i > 0 { "," } else { "" };
+                let (chunk, n_bytes, offset) = (quoted(p.chunk.as_str()), p.n_bytes, p.offset);
+                let _ = write!(
+                    text,
+                    r#"{comma}{{"chunk":{chunk},"n_bytes":{n_bytes},"offset":{offset}}}"#
+                );
+            }
+            text.push_str(r#"],"shape":["#);
+            for (i, n) in t.shape.iter().enumerate() {
+                let comma = if i > 0 { "," } else { "" };
+                let _ = write!(text, "{comma}{n}");
+            }
+            text.push_str("]}");
+        }
+        text.push_str("],");
+        canonical(&mut text, &self.extra);
+        let _ = write!(text, ",{}]", quoted(&self.state_hash));
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
+}
+
+/// Text as JSON has it.
+fn quoted(text: &str) -> Cow<'_, str> {
+    serde_json::to_string(text).map_or(Cow::Borrowed("null"), Cow::Owned)
 }
 
 /// JSON without spaces and with sorted keys, whatever features the JSON library was built with.
@@ -251,8 +272,10 @@ pub(crate) fn store(
     // Three checkpoints before this one are looked at, or as many as can be remembered.
     let remembered = CACHE_BYTES as u64 / info.raw_bytes.max(1);
     let max_ancestors = remembered.saturating_sub(1).clamp(1, 3) as usize;
+    chunks.remember(info.raw_bytes.saturating_mul(max_ancestors as u64 + 1));
     for stretch in stretches(tensors) {
-        let mut joined = Vec::with_capacity(stretch.iter().map(|(_, b)| b.len()).sum());
+        let mut joined = chunks.buffer(stretch.iter().map(|(_, b)| b.len()).sum());
+        joined.clear();
         let mut parts = Vec::with_capacity(stretch.len());
         for (i, bytes) in &stretch {
             joined.extend_from_slice(bytes);
@@ -350,6 +373,10 @@ pub(crate) fn read(
     let Some(index) = read_index(run_dir, step)? else { return Ok(None) };
     let path = index_path(run_dir, step);
     chunks.expect(index.tensors.iter().flat_map(|t| &t.pieces).map(|p| &p.chunk));
+    // Who reads on needs this one and the three before it.
+    let pieces = index.tensors.iter().flat_map(|t| &t.pieces);
+    let n_bytes = pieces.fold(0_u64, |n, p| n.saturating_add(p.n_bytes));
+    chunks.remember(n_bytes.saturating_mul(4).max(MIN_CACHE_BYTES as u64));
     let tensors = index.tensors.into_iter().map(|entry| read_tensor(&path, chunks, entry));
     let tensors = tensors.collect::<Result<_, _>>()?;
     Ok(Some(Checkpoint { step, tensors, extra: index.extra, state_hash: index.state_hash }))
@@ -375,15 +402,21 @@ fn read_tensor(path: &Path, chunks: &Chunks, entry: Entry) -> Result<OwnedTensor
         let (found, expected) = (found as u64, expected.unwrap_or(u64::MAX));
         StoreError::damaged(path, Damage::Shape { tensor, found, expected })
     };
+    let expected = n_values(&entry.shape).and_then(|n| n.checked_mul(entry.dtype.size_bytes()));
+    let n_expected = expected.unwrap_or(0);
     let mut bytes = Vec::new();
     for piece in &entry.pieces {
         let raw = chunks.get(&piece.chunk)?;
         let end = piece.offset.checked_add(piece.n_bytes);
         let range = usize::try_from(piece.offset).ok().zip(end.and_then(|e| e.try_into().ok()));
         let part = range.and_then(|(from, to): (usize, usize)| raw.get(from..to));
-        bytes.extend_from_slice(part.ok_or_else(|| misfit(raw.len(), end))?);
+        let part = part.ok_or_else(|| misfit(raw.len(), end))?;
+        if bytes.is_empty() {
+            // In one piece, where the pieces are like the first.
+            bytes.reserve_exact(part.len().saturating_mul(entry.pieces.len()).min(n_expected));
+        }
+        bytes.extend_from_slice(part);
     }
-    let expected = n_values(&entry.shape).and_then(|n| n.checked_mul(entry.dtype.size_bytes()));
     if expected != Some(bytes.len()) {
         return Err(misfit(bytes.len(), expected.map(|e| e as u64)));
     }
@@ -445,6 +478,36 @@ pub(crate) fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hash_of_a_list_is_that_of_its_canonical_form() {
+        let piece = |n| Piece { chunk: ChunkId::of(&[n]), offset: n.into(), n_bytes: 7 };
+        let entry = |name: &str, dtype, shape: &[usize], n| Entry {
+            name: name.to_owned(),
+            dtype,
+            shape: shape.to_vec(),
+            pieces: (0..n).map(piece).collect(),
+        };
+        let tensors = vec![
+            entry("a \"quoted\"\n\u{1}\u{e9}", Dtype::F32, &[2, 3], 2),
+            entry("", Dtype::Bool, &[], 0),
+            entry("c", Dtype::U64, &[0], 1),
+        ];
+        for tensors in [tensors, Vec::new()] {
+            let index = Index {
+                format_version: 1,
+                step: Step(20),
+                tensors,
+                extra: serde_json::json!({"z": 1.5, "a": [null, "\t"]}),
+                state_hash: "ab".to_owned(),
+                hash: String::new(),
+            };
+            let (tensors, extra) = (&index.tensors, &index.extra);
+            let mut text = String::new();
+            canonical(&mut text, &serde_json::json!([1, index.step, tensors, extra, "ab"]));
+            assert_eq!(index.content_hash(), blake3::hash(text.as_bytes()).to_hex().as_str());
+        }
+    }
 
     #[test]
     fn the_canonical_form_is_that_of_sorted_keys() {

@@ -6,7 +6,7 @@
 //! An object is named once, and only after the object that it is stored against: so chains have an end, whoever
 //! writes beside us. The exception is a damaged object, which is replaced by one that stands alone.
 
-use crate::chain::{self, Cache, HEADER, Loaded, MAGIC};
+use crate::chain::{self, Cache, Loaded, MAGIC};
 use crate::codec::delta::{self, Part};
 use crate::codec::{ChunkCodec, N_ANCESTORS, RawId};
 use crate::lock::Lock;
@@ -84,6 +84,9 @@ pub(crate) struct Chunks {
     /// Folders with entries that are not durable yet.
     unsynced: BTreeSet<PathBuf>,
     cache: Mutex<Cache>,
+    encoder: delta::Encoder,
+    /// The last object that was written: its memory is used again.
+    object: Vec<u8>,
     /// The collection of garbage after which this value has last looked.
     generation: Option<u64>,
 }
@@ -97,6 +100,8 @@ impl Chunks {
             staged_ids: BTreeSet::new(),
             unsynced: BTreeSet::new(),
             cache: Mutex::default(),
+            encoder: delta::Encoder::default(),
+            object: Vec::new(),
             generation: None,
         }
     }
@@ -104,6 +109,17 @@ impl Chunks {
     fn with_cache<T>(&self, work: impl FnOnce(&mut Cache) -> T) -> T {
         // What a panicking thread has left is whole: entries are inserted at once.
         work(&mut self.cache.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Memory for a chunk, to be [put](Chunks::put); holds anything.
+    pub(crate) fn buffer(&self, n_bytes: usize) -> Vec<u8> {
+        self.with_cache(|c| c.buffer(n_bytes))
+    }
+
+    /// Remembers the chunks of checkpoints of so many bytes in all, and no more.
+    pub(crate) fn remember(&self, n_bytes: u64) {
+        // The chunk that comes is there before another one goes.
+        self.with_cache(|c| c.set_limit(n_bytes.saturating_add(CHUNK_BYTES as u64)));
     }
 
     /// Keeps collections of garbage away, until what this gives is dropped: from before the first chunk of a
@@ -132,6 +148,7 @@ impl Chunks {
     ) -> Result<(ChunkId, u64), StoreError> {
         let id = ChunkId::of(&raw);
         if self.known.contains(&id) || self.staged_ids.contains(&id) {
+            self.with_cache(|c| c.give_back(raw));
             return Ok((id, 0));
         }
         let path = chain::path(&self.dir, &id);
@@ -141,6 +158,7 @@ impl Chunks {
             // Who wrote it may not have synced the folder yet, so this is ours to do too.
             self.unsynced.insert(folder);
             self.known.insert(id.clone());
+            self.with_cache(|c| c.give_back(raw));
             return Ok((id, 0));
         }
         disk::create_dir(&self.dir)?;
@@ -155,14 +173,15 @@ impl Chunks {
         let slices: Vec<(RawId, &[u8])> = (ancestors.iter())
             .filter_map(|(id, a)| Some((id.to_raw()?, a.raw.as_slice())))
             .collect();
-        let encoded = delta::encode(&raw, parts, &slices)
+        let object = &mut self.object;
+        object.clear();
+        object.extend_from_slice(&MAGIC);
+        object.push(delta::Delta.id());
+        object.extend_from_slice(&(raw.len() as u64).to_le_bytes());
+        let n_needed = (self.encoder.encode(&raw, parts, &slices, object))
             .map_err(|e| StoreError::Encode { path: path.clone(), source: Box::new(e) })?;
-        let mut bytes = Vec::with_capacity(HEADER + encoded.bytes.len());
-        bytes.extend_from_slice(&MAGIC);
-        bytes.push(delta::Delta.id());
-        bytes.extend_from_slice(&(raw.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(&encoded.bytes);
-        match disk::stage(&path, &bytes) {
+        let n_stored = object.len() as u64;
+        match disk::stage(&path, object) {
             Ok(staged) => self.staged.push((id.clone(), staged.replacing(exists))),
             Err(e) => {
                 self.forget_staged(); // Their checkpoint has failed: give the space back.
@@ -170,7 +189,7 @@ impl Chunks {
             }
         }
         self.staged_ids.insert(id.clone());
-        let used = ancestors.iter().take(encoded.n_needed);
+        let used = ancestors.iter().take(n_needed);
         let loaded = Loaded {
             raw: Arc::new(raw),
             n_links: used.clone().map(|(_, a)| a.n_links + 1).max().unwrap_or(0),
@@ -182,7 +201,7 @@ impl Chunks {
         if self.staged.len() >= MAX_STAGED {
             self.place_staged()?;
         }
-        Ok((id, bytes.len() as u64))
+        Ok((id, n_stored))
     }
 
     /// The chunks against which one of `n_raw` bytes may be stored, latest first; none if it must stand alone.

@@ -29,10 +29,54 @@ pub(crate) trait ChunkCodec: Sync {
         Ok(Vec::new())
     }
 
-    /// Decompresses into exactly `n_raw` bytes; the caller has bounded `n_raw`, and checks the hash.
+    /// Fills `raw` exactly; the caller has bounded its length, and checks the hash. What was in it does not matter.
     ///
-    /// `ancestors` are the raw bytes of the chunks against which it is stored, all of `n_raw` bytes.
-    fn decode(&self, stored: &[u8], n_raw: usize, ancestors: &[&[u8]]) -> io::Result<Vec<u8>>;
+    /// `ancestors` are the raw bytes of the chunks against which it is stored, all as long as `raw`.
+    fn decode(
+        &self,
+        stored: &[u8],
+        ancestors: &[&[u8]],
+        raw: &mut [u8],
+        unpacker: &mut Unpacker,
+    ) -> io::Result<()>;
+}
+
+/// Zstandard, and room for what comes out of it, kept from one object to the next.
+#[derive(Default)]
+pub(crate) struct Unpacker {
+    zstd: Option<zstd::bulk::Decompressor<'static>>,
+    bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for Unpacker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unpacker").finish_non_exhaustive()
+    }
+}
+
+impl Unpacker {
+    fn zstd(&mut self) -> io::Result<&mut zstd::bulk::Decompressor<'static>> {
+        if self.zstd.is_none() {
+            self.zstd = Some(zstd::bulk::Decompressor::new()?);
+        }
+        self.zstd.as_mut().ok_or_else(malformed)
+    }
+
+    /// One Zstandard frame into exactly these bytes.
+    fn fill(&mut self, stored: &[u8], raw: &mut [u8]) -> io::Result<()> {
+        let n = self.zstd()?.decompress_to_buffer(stored, raw)?;
+        if n == raw.len() { Ok(()) } else { Err(malformed()) }
+    }
+
+    /// One Zstandard frame of `n` bytes, a number that the caller has bounded.
+    fn unpack(&mut self, stored: &[u8], n: usize) -> io::Result<&[u8]> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.reserve(n);
+        let done = self.zstd()?.decompress_to_buffer(stored, &mut bytes);
+        self.bytes = bytes;
+        if done? == n { Ok(&self.bytes) } else { Err(malformed()) }
+    }
 }
 
 /// Every codec that can be read.

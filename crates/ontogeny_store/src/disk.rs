@@ -242,20 +242,26 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> 
     }
 }
 
-/// The content, or `None` if there is no such file; of a file longer than `limit` so much that it shows.
-pub(crate) fn read_at_most(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+/// The content, or `None` if there is no such file; of a file longer than `limit` by so much that it shows. `memory`
+/// gives a buffer for so many bytes, whatever is in it.
+pub(crate) fn read_at_most(
+    path: &Path,
+    limit: u64,
+    memory: impl FnOnce(usize) -> Vec<u8>,
+) -> Result<Option<Vec<u8>>, StoreError> {
     if let Some(elsewhere) = mounts::of(path) {
         return elsewhere.read(path, limit);
     }
     let io = |e| StoreError::io("read", path, e);
-    let file = match File::open(path) {
+    let mut file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io(e)),
     };
     let expected = file.metadata().map_err(io)?.len().min(limit);
-    let mut bytes = Vec::with_capacity(expected as usize + 1);
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    let mut bytes = memory(expected as usize + 1);
+    bytes.clear();
+    Read::by_ref(&mut file).take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
     Ok(Some(bytes))
 }
 

@@ -19,12 +19,15 @@
 use crate::codec::fit::{self, Plan, padded};
 use crate::codec::numbers::{Bf16, F16, F32, F64, Number};
 use crate::codec::residual::{self, Model, Scale};
-use crate::codec::{ChunkCodec, N_ANCESTORS, RawId, malformed, planes};
+use crate::codec::{ChunkCodec, N_ANCESTORS, RawId, Unpacker, malformed, planes};
 use crate::wire::Cursor;
-use std::io::{self, Write};
+use std::io;
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective as Directive;
+use zstd::zstd_safe::{self, CCtx, CParameter, InBuffer, OutBuffer, ParamSwitch, ResetDirective};
 
-/// The fastest level that still compresses literals.
 const LEVEL: i32 = 1;
+/// Bytes between two places where a repetition is looked for: there are none but long ones, where nothing changes.
+const STRIDE: u32 = 64;
 /// Bytes of the checksum.
 const CHECKSUM: usize = 4;
 
@@ -38,54 +41,68 @@ pub(crate) struct Part {
 /// The codec that is written.
 pub(crate) struct Delta;
 
-/// A chunk, compressed.
-#[derive(Debug)]
-pub(crate) struct Encoded {
-    pub(crate) bytes: Vec<u8>,
-    /// How many of the chunks before were of use: the first ones.
-    pub(crate) n_needed: usize,
+/// Compresses chunks, one after the other, in memory that it keeps.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    packed: Packed,
+    heads: Vec<u8>,
+    plain: Vec<u8>,
+    squeezed: Vec<u8>,
 }
 
-/// Compresses a chunk of these parts. `before` are the chunks to store it against, latest first, each with its raw
-/// bytes, all of the same length.
-pub(crate) fn encode(raw: &[u8], parts: &[Part], before: &[(RawId, &[u8])]) -> io::Result<Encoded> {
-    let (mut heads, mut packed, mut plain) = (Vec::new(), Packed::default(), Vec::new());
-    put_varint(&mut heads, parts.len() as u64);
-    let (mut at, mut last, mut n_needed) = (0, None, 0);
-    for part in parts {
-        let range = at..at + part.n_bytes;
-        at = range.end;
-        let bytes = &raw[range.clone()];
-        let ancestors: Vec<&[u8]> = before.iter().map(|(_, a)| &a[range.clone()]).collect();
-        let plan_before = last.filter(|&(number, _)| number == part.number).map(|(_, plan)| plan);
-        let plan = fit::choose(part.number, bytes, &ancestors, plan_before);
-        put_varint(&mut heads, part.n_bytes as u64);
-        heads.push(part.number as u8);
-        if plan_before == Some(plan) {
-            heads.push(0);
-        } else {
-            put_plan(&mut heads, &plan);
+impl Encoder {
+    /// Appends a chunk of these parts, compressed, to `out`. `before` are the chunks to store it against, latest
+    /// first, each with its raw bytes, all of the same length. Gives how many of them were of use: the first ones.
+    pub(crate) fn encode(
+        &mut self,
+        raw: &[u8],
+        parts: &[Part],
+        before: &[(RawId, &[u8])],
+        out: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        let Self { packed, heads, plain, squeezed } = self;
+        packed.clear();
+        heads.clear();
+        plain.clear();
+        put_varint(heads, parts.len() as u64);
+        let (mut at, mut last, mut n_needed) = (0, None, 0);
+        for part in parts {
+            let range = at..at + part.n_bytes;
+            at = range.end;
+            let bytes = &raw[range.clone()];
+            let mut ancestors: [&[u8]; N_ANCESTORS] = Default::default();
+            ancestors.iter_mut().zip(before).for_each(|(a, (_, b))| *a = &b[range.clone()]);
+            let ancestors = &ancestors[..before.len().min(N_ANCESTORS)];
+            let plan_before = last.filter(|&(number, _)| number == part.number).map(|(_, p)| p);
+            let plan = fit::choose(part.number, bytes, ancestors, plan_before);
+            put_varint(heads, part.n_bytes as u64);
+            heads.push(part.number as u8);
+            if plan_before == Some(plan) {
+                heads.push(0);
+            } else {
+                put_plan(heads, &plan);
+            }
+            last = Some((part.number, plan));
+            n_needed = n_needed.max(n_before(&plan));
+            put_part(part.number, bytes, ancestors, &plan, packed, plain);
         }
-        last = Some((part.number, plan));
-        n_needed = n_needed.max(n_before(&plan));
-        put_part(part.number, bytes, &ancestors, &plan, &mut packed, &mut plain);
+        packed.squeeze(squeezed)?;
+        let is_smaller = squeezed.len() < packed.bytes.len();
+        let squeezed = if is_smaller { squeezed } else { &packed.bytes };
+        let first = out.len();
+        out.reserve(heads.len() + squeezed.len() + plain.len() + 160);
+        out.extend([0; CHECKSUM]);
+        out.push(n_needed as u8);
+        before[..n_needed].iter().for_each(|(id, _)| out.extend_from_slice(id));
+        out.extend_from_slice(heads);
+        out.push(u8::from(is_smaller));
+        put_varint(out, squeezed.len() as u64);
+        out.extend_from_slice(squeezed);
+        out.extend_from_slice(plain);
+        let checksum = checksum(&out[first + CHECKSUM..], raw.len());
+        out[first..first + CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+        Ok(n_needed)
     }
-    let squeezed = packed.squeeze()?;
-    let packed = packed.bytes;
-    let (method, squeezed) =
-        if squeezed.len() < packed.len() { (1, squeezed) } else { (0, packed) };
-    let mut out = Vec::with_capacity(heads.len() + squeezed.len() + plain.len() + 48);
-    out.extend([0; CHECKSUM]);
-    out.push(n_needed as u8);
-    before[..n_needed].iter().for_each(|(id, _)| out.extend_from_slice(id));
-    out.append(&mut heads);
-    out.push(method);
-    put_varint(&mut out, squeezed.len() as u64);
-    out.extend_from_slice(&squeezed);
-    out.append(&mut plain);
-    let checksum = checksum(&out[CHECKSUM..], raw.len());
-    out[..CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
-    Ok(Encoded { bytes: out, n_needed })
 }
 
 /// Tokens and planes that compress, cut where their bytes begin to be distributed otherwise: each stretch gets a
@@ -97,11 +114,33 @@ struct Packed {
     n_seen: usize,
     /// How often each byte occurs in the last stretch.
     counts: [u32; 256],
+    zstd: Option<CCtx<'static>>,
+}
+
+/// How often each byte occurs, about; of many, some lines are looked at.
+fn counts(bytes: &[u8]) -> [u32; 256] {
+    const LINE: usize = 256;
+    const EVERY: usize = 8;
+    let every = if bytes.len() < 4 * EVERY * LINE { 1 } else { EVERY };
+    // Four tables, because counting the same byte twice in a row would wait for the first.
+    let mut tables = [[0_u32; 256]; 4];
+    for line in bytes.chunks(LINE).step_by(every) {
+        for four in line.chunks(4) {
+            four.iter().zip(&mut tables).for_each(|(&b, t)| t[usize::from(b)] += 1);
+        }
+    }
+    std::array::from_fn(|b| tables.iter().map(|t| t[b]).sum::<u32>() * every as u32)
 }
 
 impl Default for Packed {
     fn default() -> Self {
-        Self { bytes: Vec::new(), ends: Vec::new(), n_seen: 0, counts: [0; 256] }
+        Self { bytes: Vec::new(), ends: Vec::new(), n_seen: 0, counts: [0; 256], zstd: None }
+    }
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packed").field("n_bytes", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
@@ -109,19 +148,14 @@ impl Default for Packed {
 const CODE_BITS: f64 = 8.0 * 70.0;
 
 impl Packed {
-    /// Puts the bytes that have come since the last call into the last stretch, or begins another.
-    fn end_unit(&mut self) {
-        let unit = &self.bytes[self.n_seen..];
+    /// Puts the bytes before `end` that are in no stretch yet into the last one, or begins another.
+    fn end_unit(&mut self, end: usize) {
+        let unit = &self.bytes[self.n_seen..end];
         if unit.is_empty() {
             return;
         }
-        self.n_seen = self.bytes.len();
-        // Four tables, because counting the same byte twice in a row would wait for the first.
-        let mut tables = [[0_u32; 256]; 4];
-        for four in unit.chunks(4) {
-            four.iter().zip(&mut tables).for_each(|(&b, t)| t[usize::from(b)] += 1);
-        }
-        let counts: [u32; 256] = std::array::from_fn(|b| tables.iter().map(|t| t[b]).sum());
+        self.n_seen = end;
+        let counts = counts(unit);
         let mut joined = self.counts;
         joined.iter_mut().zip(&counts).for_each(|(j, c)| *j += c);
         let apart = fit::bits_in_all(&self.counts) + fit::bits_in_all(&counts) + CODE_BITS;
@@ -131,21 +165,44 @@ impl Packed {
         } else {
             self.counts = counts;
         }
-        self.ends.push(self.bytes.len());
+        self.ends.push(end);
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.n_seen = 0;
     }
 
     /// One Zstandard frame, with blocks that end where stretches do.
-    fn squeeze(&self) -> io::Result<Vec<u8>> {
-        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?;
-        let mut from = 0;
-        for &end in &self.ends {
-            encoder.write_all(&self.bytes[from..end])?;
-            if end < self.bytes.len() {
-                encoder.flush()?;
+    fn squeeze(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        let failed = |code| io::Error::other(zstd_safe::get_error_name(code));
+        let n = self.bytes.len();
+        let zstd = self.zstd.get_or_insert_with(CCtx::create);
+        zstd.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        let parameters = [
+            CParameter::CompressionLevel(LEVEL),
+            CParameter::TargetLength(STRIDE),
+            CParameter::LiteralCompressionMode(ParamSwitch::Enable),
+        ];
+        parameters.into_iter().try_for_each(|p| zstd.set_parameter(p).map(drop)).map_err(failed)?;
+        zstd.set_pledged_src_size(Some(n as u64)).map_err(failed)?;
+        out.clear();
+        out.reserve(zstd_safe::compress_bound(n) + 16 * self.ends.len());
+        let mut to = OutBuffer::around(out);
+        let (mut from, last) = (0, self.ends.len().saturating_sub(1));
+        let ends = if n == 0 { &[0] } else { &self.ends[..] };
+        for (i, &end) in ends.iter().enumerate() {
+            let how = if i == last { Directive::ZSTD_e_end } else { Directive::ZSTD_e_flush };
+            let mut stretch = InBuffer::around(&self.bytes[from..end]);
+            while zstd.compress_stream2(&mut to, &mut stretch, how).map_err(failed)? > 0 {
+                if to.pos() == to.capacity() {
+                    return Err(io::ErrorKind::OutOfMemory.into()); // Zstandard has broken its word.
+                }
             }
             from = end;
         }
-        encoder.finish()
+        Ok(())
     }
 }
 
@@ -169,13 +226,20 @@ fn put_part(
     match plan {
         Plan::Planes { is_difference, mask } => {
             let base = ancestors.first().copied().filter(|_| *is_difference);
-            let words = fit::words(number, words, base);
-            for place in 0..number.width() {
-                let is_packed = mask >> place & 1 == 1;
-                let to = if is_packed { &mut packed.bytes } else { &mut *plain };
-                planes::take_plane(&words, place, number.width(), to);
-                packed.end_unit();
+            let (width, n) = (number.width(), words.len() / number.width());
+            let n_packed = (0..width).filter(|place| mask >> place & 1 == 1).count();
+            let (from_packed, from_plain) = (packed.bytes.len(), plain.len());
+            packed.bytes.resize(from_packed + n_packed * n, 0);
+            plain.resize(from_plain + (width - n_packed) * n, 0);
+            let (mut in_packed, mut in_plain) =
+                (&mut packed.bytes[from_packed..], &mut plain[from_plain..]);
+            let mut planes: [&mut [u8]; 8] = Default::default();
+            for (place, plane) in planes.iter_mut().enumerate().take(width) {
+                let from = if mask >> place & 1 == 1 { &mut in_packed } else { &mut in_plain };
+                *plane = from.split_off_mut(..n).unwrap_or_default();
             }
+            planes::take_planes(words, base, number.is_float(), &mut planes[..width]);
+            (0..n_packed).for_each(|i| packed.end_unit(from_packed + (i + 1) * n));
         }
         Plan::Residual(m) => {
             let (before, tokens) = (padded(ancestors), &mut packed.bytes);
@@ -185,7 +249,7 @@ fn put_part(
                 Number::F16 => residual::encode::<F16>(words, &before, m, tokens, plain),
                 _ => residual::encode::<Bf16>(words, &before, m, tokens, plain),
             }
-            packed.end_unit();
+            packed.end_unit(packed.bytes.len());
         }
     }
     plain.extend_from_slice(rest);
@@ -264,7 +328,13 @@ fn n_packed(part: &Part, plan: &Plan) -> usize {
     }
 }
 
-fn decode(stored: &[u8], n_raw: usize, ancestors: &[&[u8]]) -> Option<Vec<u8>> {
+fn decode(
+    stored: &[u8],
+    ancestors: &[&[u8]],
+    raw: &mut [u8],
+    unpacker: &mut Unpacker,
+) -> Option<()> {
+    let n_raw = raw.len();
     let mut cursor = Cursor(stored);
     cursor.bytes(CHECKSUM)?; // It was checked when the ancestors were asked for.
     take_ancestors(&mut cursor)?;
@@ -292,20 +362,15 @@ fn decode(stored: &[u8], n_raw: usize, ancestors: &[&[u8]]) -> Option<Vec<u8>> {
     let method = cursor.u8()?;
     let n_squeezed = take_varint(&mut cursor)?;
     let squeezed = cursor.bytes(n_squeezed)?;
-    let unpacked;
     let mut packed = match method {
         0 => squeezed,
-        1 => {
-            unpacked = zstd::bulk::decompress(squeezed, total_packed).ok()?;
-            &unpacked
-        }
+        1 => unpacker.unpack(squeezed, total_packed).ok()?,
         _ => return None,
     };
     if packed.len() != total_packed {
         return None;
     }
     let mut plain = cursor.0;
-    let mut raw = vec![0; n_raw];
     let mut at = 0;
     for (part, plan) in &parts {
         let range = at..at + part.n_bytes;
@@ -313,7 +378,7 @@ fn decode(stored: &[u8], n_raw: usize, ancestors: &[&[u8]]) -> Option<Vec<u8>> {
         let before: Vec<&[u8]> = ancestors.iter().map(|a| &a[range.clone()]).collect();
         take_part(part, plan, &before, &mut packed, &mut plain, &mut raw[range])?;
     }
-    plain.is_empty().then_some(raw)
+    plain.is_empty().then_some(())
 }
 
 fn take_part<'a>(
@@ -334,12 +399,13 @@ fn take_part<'a>(
     };
     match plan {
         Plan::Planes { is_difference, mask } => {
-            for place in 0..width {
+            let mut planes: [&[u8]; 8] = Default::default();
+            for (place, plane) in planes.iter_mut().enumerate().take(width) {
                 let from = if mask >> place & 1 == 1 { &mut *packed } else { &mut *plain };
-                planes::put_plane(take(from, n_words)?, place, width, words);
+                *plane = take(from, n_words)?;
             }
             let base = ancestors.first().copied().filter(|_| *is_difference);
-            fit::unwords(part.number, words, base);
+            planes::put_planes(&planes[..width], base, part.number.is_float(), words);
         }
         Plan::Residual(m) => {
             let tokens = take(packed, n_words)?;
@@ -367,7 +433,13 @@ impl ChunkCodec for Delta {
         found.and_then(|_| take_ancestors(&mut cursor)).ok_or_else(malformed)
     }
 
-    fn decode(&self, stored: &[u8], n_raw: usize, ancestors: &[&[u8]]) -> io::Result<Vec<u8>> {
-        decode(stored, n_raw, ancestors).ok_or_else(malformed)
+    fn decode(
+        &self,
+        stored: &[u8],
+        ancestors: &[&[u8]],
+        raw: &mut [u8],
+        unpacker: &mut Unpacker,
+    ) -> io::Result<()> {
+        decode(stored, ancestors, raw, unpacker).ok_or_else(malformed)
     }
 }

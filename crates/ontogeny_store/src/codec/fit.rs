@@ -1,7 +1,9 @@
 //! Which way of storing a part takes least, by trial on a sample of its numbers.
 
 use crate::codec::numbers::{Bf16, Coefs, F16, F32, F64, Float, Number};
+use crate::codec::planes;
 use crate::codec::residual::{self, Model, Scale};
+use std::sync::LazyLock;
 
 /// Numbers of a part that are tried.
 const SAMPLE: usize = 512;
@@ -81,10 +83,9 @@ impl Trial {
     fn offer_planes(&mut self, number: Number, sample: &[u8], ancestors: &[&[u8]]) {
         let is_difference = !ancestors.is_empty();
         let (mut mask, mut bits) = (0, 0.0);
-        let words = words(number, sample, ancestors.first().copied());
-        for place in 0..number.width() {
-            let plane = words.chunks_exact(number.width()).map(|w| w[place]);
-            let h = entropy(plane);
+        let counts = plane_counts(number, sample, ancestors.first().copied());
+        for (place, counts) in counts.iter().enumerate().take(number.width()) {
+            let h = entropy(counts);
             let compresses = h < 8.0 - WORTH_BITS;
             mask |= u8::from(compresses) << place;
             bits += if compresses { h } else { 8.0 };
@@ -94,67 +95,19 @@ impl Trial {
     }
 }
 
-/// The words as planes hold them: floats turned left by one bit, so that the exponent lies in one plane and the
-/// sign is noise in the lowest; or the difference to the words of the base.
-pub(crate) fn words(number: Number, raw: &[u8], base: Option<&[u8]>) -> Vec<u8> {
-    macro_rules! each {
-        ($t:ty) => {{
-            const N: usize = size_of::<$t>();
-            let mut words = raw[..raw.len() / N * N].to_vec();
-            let places = words.as_chunks_mut::<N>().0.iter_mut();
-            match base {
-                Some(base) => {
-                    for (w, b) in places.zip(base.as_chunks::<N>().0) {
-                        let d = <$t>::from_le_bytes(*w).wrapping_sub(<$t>::from_le_bytes(*b));
-                        *w = d.to_le_bytes();
-                    }
-                }
-                None if number.is_float() => {
-                    for w in places {
-                        *w = <$t>::from_le_bytes(*w).rotate_left(1).to_le_bytes();
-                    }
-                }
-                None => {}
-            }
-            words
-        }};
+/// How often each byte occurs in each plane of a sample.
+fn plane_counts(number: Number, sample: &[u8], base: Option<&[u8]>) -> [[u32; 256]; 8] {
+    let (width, n) = (number.width(), sample.len() / number.width());
+    let mut bytes = [0; SAMPLE * 8];
+    let mut planes: [&mut [u8]; 8] = Default::default();
+    let places = planes.iter_mut().zip(bytes.chunks_exact_mut(SAMPLE));
+    places.for_each(|(plane, place)| *plane = &mut place[..n]);
+    planes::take_planes(sample, base, number.is_float(), &mut planes[..width]);
+    let mut counts = [[0; 256]; 8];
+    for (plane, counts) in planes.iter().zip(&mut counts).take(width) {
+        plane.iter().for_each(|&b| counts[usize::from(b)] += 1);
     }
-    match number.width() {
-        8 => each!(u64),
-        4 => each!(u32),
-        2 => each!(u16),
-        _ => each!(u8),
-    }
-}
-
-/// The inverse of [`words`], in place.
-pub(crate) fn unwords(number: Number, words: &mut [u8], base: Option<&[u8]>) {
-    macro_rules! each {
-        ($t:ty) => {{
-            const N: usize = size_of::<$t>();
-            let words = words.as_chunks_mut::<N>().0.iter_mut();
-            match base {
-                Some(base) => {
-                    for (w, b) in words.zip(base.as_chunks::<N>().0) {
-                        let x = <$t>::from_le_bytes(*w).wrapping_add(<$t>::from_le_bytes(*b));
-                        *w = x.to_le_bytes();
-                    }
-                }
-                None if number.is_float() => {
-                    for w in words {
-                        *w = <$t>::from_le_bytes(*w).rotate_right(1).to_le_bytes();
-                    }
-                }
-                None => {}
-            }
-        }};
-    }
-    match number.width() {
-        8 => each!(u64),
-        4 => each!(u32),
-        2 => each!(u16),
-        _ => each!(u8),
-    }
+    counts
 }
 
 /// Stretches of whole words, spread evenly.
@@ -165,17 +118,13 @@ fn sample(raw: &[u8], width: usize) -> Vec<u8> {
     }
     let n_stretches = SAMPLE / STRETCH;
     let starts = (0..n_stretches).map(|i| i * (n - STRETCH) / (n_stretches - 1));
-    starts.flat_map(|from| raw[from * width..(from + STRETCH) * width].iter().copied()).collect()
+    let mut found = Vec::with_capacity(SAMPLE * width);
+    starts.for_each(|from| found.extend_from_slice(&raw[from * width..][..STRETCH * width]));
+    found
 }
 
 /// Order-0 entropy in bits per byte, with the correction of Miller and Madow for small samples.
-fn entropy(bytes: impl Iterator<Item = u8>) -> f64 {
-    let mut counts = [0_u32; 256];
-    bytes.for_each(|b| counts[usize::from(b)] += 1);
-    entropy_of(&counts)
-}
-
-fn entropy_of(counts: &[u32; 256]) -> f64 {
+fn entropy(counts: &[u32; 256]) -> f64 {
     let n = f64::from(counts.iter().sum::<u32>());
     let n_used = counts.iter().filter(|&&c| c > 0).count() as f64;
     let correction = (n_used - 1.0) / (2.0 * std::f64::consts::LN_2);
@@ -184,9 +133,16 @@ fn entropy_of(counts: &[u32; 256]) -> f64 {
 
 /// Bits of all bytes together under the best code for them.
 pub(crate) fn bits_in_all(counts: &[u32; 256]) -> f64 {
-    let n = f64::from(counts.iter().sum::<u32>());
-    let used = counts.iter().filter(|&&c| c > 0).map(|&c| f64::from(c));
-    n * n.max(1.0).log2() - used.map(|c| c * c.log2()).sum::<f64>()
+    /// `c log2(c)` of the counts that occur most.
+    static TABLE: LazyLock<[f64; 1024]> =
+        LazyLock::new(|| std::array::from_fn(|c| n_log_n(c as u32)));
+    let table: &[f64; 1024] = &TABLE;
+    let term = |c: u32| table.get(c as usize).copied().unwrap_or_else(|| n_log_n(c));
+    term(counts.iter().sum()) - counts.iter().map(|&c| term(c)).sum::<f64>()
+}
+
+fn n_log_n(n: u32) -> f64 {
+    f64::from(n) * f64::from(n.max(1)).log2()
 }
 
 /// Three chunks before, empty where there are fewer.
@@ -201,10 +157,9 @@ fn bits_of(number: Number, raw: &[u8], ancestors: &[&[u8]], plan: &Plan) -> f64 
                 return f64::INFINITY;
             }
             let base = ancestors.first().copied().filter(|_| *is_difference);
-            let words = words(number, raw, base);
-            let plane = |p: usize| words.chunks_exact(number.width()).map(move |w| w[p]);
-            let planes = 0..number.width();
-            planes.map(|p| if mask >> p & 1 == 1 { entropy(plane(p)) } else { 8.0 }).sum()
+            let counts = plane_counts(number, raw, base);
+            let planes = counts.iter().enumerate().take(number.width());
+            planes.map(|(p, c)| if mask >> p & 1 == 1 { entropy(c) } else { 8.0 }).sum()
         }
         (Plan::Residual(m), _) if residual::n_before(m.n_coefs) > ancestors.len() => f64::INFINITY,
         (Plan::Residual(m), Number::F64) => model_bits::<F64>(raw, &padded(ancestors), m),
@@ -216,30 +171,9 @@ fn bits_of(number: Number, raw: &[u8], ancestors: &[&[u8]], plan: &Plan) -> f64 
 
 /// Bits per number under a model.
 fn model_bits<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], model: &Model) -> f64 {
-    let mut counts = [0; 256];
-    let (mut n_bits, mut n) = (0_u64, 0_u64);
-    see::<F>(raw, ancestors, model, |p, x| {
-        let (is_before, distance) = F::difference(x, p);
-        let (token, bits) = residual::token::<F>(is_before, distance, model.low_bits::<F>(p));
-        counts[usize::from(token)] += 1;
-        n_bits += u64::from(bits);
-        n += 1;
-    });
-    entropy_of(&counts) + n_bits as f64 / n.max(1) as f64
-}
-
-fn see<F: Float>(
-    raw: &[u8],
-    ancestors: &[&[u8]; 3],
-    model: &Model,
-    see: impl FnMut(F::Bits, F::Bits),
-) {
-    match model.n_coefs {
-        0 => residual::for_each::<F, 0>(raw, ancestors, &model.coefs, see),
-        1 => residual::for_each::<F, 1>(raw, ancestors, &model.coefs, see),
-        2 => residual::for_each::<F, 2>(raw, ancestors, &model.coefs, see),
-        _ => residual::for_each::<F, 3>(raw, ancestors, &model.coefs, see),
-    }
+    let taken = residual::measure::<F>(raw, ancestors, model);
+    let n = F::words(raw).len().max(1) as f64;
+    entropy(&taken.tokens) + taken.n_bits as f64 / n
 }
 
 /// Models worth a trial, with their bits per number: both scales for the number before itself, and the better
@@ -256,7 +190,7 @@ fn models<F: Float>(raw: &[u8], ancestors: &[&[u8]]) -> Vec<(Model, f64)> {
     let scale = if relative.1 <= absolute.1 { Scale::Relative } else { Scale::Absolute };
     let mut found = vec![relative, absolute];
     let n_coefs = ancestors.len().min(3);
-    if raw.len() >= WORTH_FITTING * F::BYTES
+    if F::words(raw).len() >= WORTH_FITTING
         && let Some(coefs) = fitted::<F>(raw, &before, n_coefs)
     {
         found.push(tried(n_coefs as u8, coefs, scale));
@@ -266,41 +200,12 @@ fn models<F: Float>(raw: &[u8], ancestors: &[&[u8]]) -> Vec<(Model, f64)> {
 
 /// The level at which a typical distance keeps five bits in its token.
 fn level<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], model: &Model) -> i16 {
-    let (mut sum, mut n) = (0_i64, 0_i64);
-    see::<F>(raw, ancestors, model, |p, x| {
-        let (_, distance) = F::difference(x, p);
-        sum += i64::from(64 - distance.leading_zeros());
-        if model.scale == Scale::Absolute {
-            sum += i64::from(F::exponent(p));
-        }
-        n += 1;
-    });
-    ((sum + n / 2) / n.max(1) - 5) as i16
+    (residual::mean_bits::<F>(raw, ancestors, model) - 5) as i16
 }
 
 /// Least squares of `x - x1` on `x1`, its last change and the change of that; `None` if they do not tell it.
 fn fitted<F: Float>(raw: &[u8], ancestors: &[&[u8]; 3], n_coefs: usize) -> Option<Coefs> {
-    let mut normal = [[0.0_f64; 4]; 3];
-    let mut add = |y: f64, row: [f64; 3]| {
-        if y.is_finite() && row.iter().all(|v| v.is_finite()) {
-            for i in 0..3 {
-                for j in 0..3 {
-                    normal[i][j] += row[i] * row[j];
-                }
-                normal[i][3] += row[i] * y;
-            }
-        }
-    };
-    for (i, x) in raw.chunks_exact(F::BYTES).enumerate() {
-        let value = |a: usize| {
-            let at = i * F::BYTES;
-            ancestors[a].get(at..at + F::BYTES).map_or(0.0, |b| F::value(F::load(b)))
-        };
-        let (x, x1, x2, x3) = (F::value(F::load(x)), value(0), value(1), value(2));
-        let mut row = [x1, x1 - x2, (x1 - x2) - (x2 - x3)];
-        row[n_coefs..].fill(0.0);
-        add(x - x1, row);
-    }
+    let mut normal = residual::normal_equations::<F>(raw, ancestors, n_coefs);
     let mut coefs = [0.0; 3];
     for (c, solved) in coefs.iter_mut().zip(solve(&mut normal, n_coefs)?) {
         *c = solved as f32;

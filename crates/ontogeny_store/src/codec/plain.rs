@@ -1,6 +1,6 @@
 //! Codec 1: one Zstandard frame. It is read, and no longer written.
 
-use crate::codec::ChunkCodec;
+use crate::codec::{ChunkCodec, Unpacker};
 use std::io;
 
 /// Zstandard as it is.
@@ -11,7 +11,13 @@ impl ChunkCodec for Plain {
         1
     }
 
-    fn decode(&self, stored: &[u8], n_raw: usize, _: &[&[u8]]) -> io::Result<Vec<u8>> {
-        zstd::bulk::decompress(stored, n_raw)
+    fn decode(
+        &self,
+        stored: &[u8],
+        _: &[&[u8]],
+        raw: &mut [u8],
+        unpacker: &mut Unpacker,
+    ) -> io::Result<()> {
+        unpacker.fill(stored, raw)
     }
 }

@@ -354,6 +354,33 @@ fn a_store_of_the_first_version_is_read() {
     assert_eq!((whole.n_runs, whole.n_chunks), (1, 11));
 }
 
+/// Chunks as the first coder of residuals wrote them.
+#[test]
+fn residuals_of_an_earlier_coder_are_read() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1-codec-3");
+    let store = Store::open(&path).unwrap();
+    let chunk = chunk_of(&store, "r", 5);
+    assert_eq!((fs::read(object(&store, &chunk)).unwrap()[4], n_links(&store, &chunk)), (3, 5));
+    let r = store.run(&run_id("r")).unwrap();
+    for step in 0..6 {
+        let tensors = r.checkpoint(Step(step)).unwrap().tensors;
+        let names: Vec<(&str, Dtype)> = tensors.iter().map(|t| (&*t.name, t.dtype)).collect();
+        let [f32, f16, bf16] = [Dtype::F32, Dtype::F16, Dtype::Bf16];
+        let kinds = [("w", f32), ("h", f16), ("b", bf16), ("d", Dtype::F64), ("i", Dtype::I64)];
+        assert_eq!(names, kinds);
+        let w = tensors[0].to_f32().unwrap();
+        assert_eq!(w[7..11].to_vec().map_bits()[..2], [0x7fc0_0000, 0x7f80_0000]);
+        assert_eq!(w[9..11].to_vec().map_bits(), [0x8000_0000, 714]);
+        let counts = tensors[4].bytes.as_chunks::<8>().0.iter().map(|&b| i64::from_le_bytes(b));
+        let expected = (0..50).map(|i| i * 1000 + 7 * step.cast_signed());
+        assert!(counts.eq(expected));
+    }
+    // Every chunk has the hash that is its name.
+    let whole = store.verify().unwrap();
+    assert!(whole.is_whole(), "{:?}", whole.problems);
+    assert_eq!((whole.n_runs, whole.n_chunks), (1, 6));
+}
+
 trait Bits {
     fn map_bits(&self) -> Vec<u32>;
 }
