@@ -10,6 +10,7 @@ mod inventory;
 mod law_9;
 mod ledger;
 mod model;
+mod one_series;
 mod round_trip;
 mod staging;
 mod support;
