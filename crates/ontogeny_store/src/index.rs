@@ -191,18 +191,23 @@ impl Entry {
     }
 }
 
-/// Makes the index of a segment, whose rows `block` holds.
+/// Makes the index of a segment, whose rows `block` holds and `order` sorts.
 ///
 /// # Errors
 /// If the segment is not one whose pages can be read one by one.
-pub(crate) fn build(path: &Path, parquet: &Bytes, block: &RowBlock) -> Result<Vec<u8>, StoreError> {
+pub(crate) fn build(
+    path: &Path,
+    parquet: &Bytes,
+    block: &RowBlock,
+    order: &[u32],
+) -> Result<Vec<u8>, StoreError> {
     let table = Table::open_with_pages(path, parquet.clone())?;
     let mut out = vec![0; HEADER_BYTES];
     let mut directory = Directory::default();
     let (mut names_hash, mut last_step, mut n_rows) = (blake3::Hasher::new(), Step(0), 0_u64);
     let mut first_steps = Vec::new();
     let mut of_name: Option<(SortedRow<'_>, u64, Vec<Point>)> = None;
-    for row in block.sorted() {
+    for row in block.sorted(order) {
         if n_rows.is_multiple_of(table::PAGE_ROWS as u64) {
             first_steps.push(row.step);
         }

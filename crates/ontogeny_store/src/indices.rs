@@ -75,7 +75,7 @@ pub(crate) fn mend(
         }
         let Some(bytes) = disk::read_sealed(&segment)? else { continue };
         let parquet = Bytes::from(bytes);
-        let index = index::build(&segment, &parquet, &block)?;
+        let index = index::build(&segment, &parquet, &block, &block.order())?;
         let path = index::path_of(&segment);
         if carry_out {
             disk::replace_beside(&segment, &parquet, &path, &index)?;

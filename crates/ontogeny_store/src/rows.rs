@@ -107,7 +107,7 @@ impl RowBlock {
     }
 
     /// Numbers of the rows, sorted by name, step and arrival.
-    fn order(&self) -> Vec<u32> {
+    pub(crate) fn order(&self) -> Vec<u32> {
         let mut by_name: Vec<usize> = (0..self.names.len()).collect();
         by_name.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));
         let mut rank = vec![0; self.names.len()];
@@ -165,8 +165,8 @@ impl RowBlock {
     }
 
     /// The rows of an index: names, and step and value by name.
-    pub(crate) fn sorted(&self) -> impl Iterator<Item = index::SortedRow<'_>> {
-        self.order().into_iter().map(|i| {
+    pub(crate) fn sorted(&self, order: &[u32]) -> impl Iterator<Item = index::SortedRow<'_>> {
+        order.iter().map(|&i| {
             let i = i as usize;
             let (name, unit) = &self.names[self.numbers[i] as usize];
             index::SortedRow { name, unit, step: self.steps[i], value: self.values[i] }
@@ -285,7 +285,7 @@ impl Block for RowBlock {
         };
         let n_groups = order.len().div_ceil(GROUP_ROWS);
         let parquet = Bytes::from(table::encode_groups(path, SCHEMA, meta, n_groups, group)?);
-        let index = index::build(path, &parquet, self)?;
+        let index = index::build(path, &parquet, self, &order)?;
         Ok(Sealed { parquet, index: Some(index) })
     }
 
