@@ -29,10 +29,10 @@ pub(crate) fn problems<B: Block>(dir: &Path, run: &RunId) -> Vec<StoreError> {
 fn problem_of_index<B: Block>(segment: &Path) -> Result<(), StoreError> {
     let path = index::path_of(segment);
     let Some(found) = disk::read_if_there(&path)? else {
-        return match needs_index::<B>(segment)? {
-            true => Err(StoreError::damaged(&path, Damage::MissingIndex)),
-            false => Ok(()),
-        };
+        if needs_index::<B>(segment)? {
+            return Err(StoreError::damaged(&path, Damage::MissingIndex));
+        }
+        return Ok(());
     };
     Index::open(segment)?;
     if disk::is_vouched_for(segment, blake3::hash(&found))? {

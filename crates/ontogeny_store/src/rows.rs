@@ -151,9 +151,6 @@ impl RowBlock {
             }
             *place = u32::try_from(i).ok()?;
         }
-        fn pick<T: Copy>(at: &[u32], column: &[T]) -> Vec<T> {
-            at.iter().map(|&i| column[i as usize]).collect()
-        }
         Some(Self {
             steps: pick(&at, &self.steps),
             clocks: pick(&at, &self.clocks),
@@ -345,6 +342,10 @@ impl Block for RowBlock {
         table.same_len(&[("value", n), ("row", rows.len())])?;
         block.arranged(&rows).ok_or_else(|| table.damaged(Damage::Column { column: "row" }))
     }
+}
+
+fn pick<T: Copy>(at: &[u32], column: &[T]) -> Vec<T> {
+    at.iter().map(|&i| column[i as usize]).collect()
 }
 
 /// Gives numbers to names in the order in which they first appear.

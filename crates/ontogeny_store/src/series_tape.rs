@@ -115,8 +115,13 @@ impl SeriesTape {
 
     /// Names of the series that have a reading, sorted.
     pub(crate) fn names(&self) -> Result<BTreeSet<String>, StoreError> {
-        let mut names = BTreeSet::new();
+        let (mut names, mut known) = (BTreeSet::new(), BTreeSet::new());
         for segment in &self.segments {
+            // Segments mostly have the same names, all of which count unless the run went back.
+            let hash = segment.index.as_ref().map(|i| i.header.names_hash);
+            if segment.last == Step(u64::MAX) && hash.is_some_and(|h| !known.insert(h)) {
+                continue;
+            }
             if let Some(entries) = segment.index.as_ref().and_then(|i| i.entries().ok()) {
                 let are_there = entries.into_iter().filter(|e| e.bin.first.step <= segment.last);
                 names.extend(are_there.map(|e| e.name));

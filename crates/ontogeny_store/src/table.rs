@@ -206,9 +206,9 @@ pub(crate) fn decode_page<T: DataType>(
         let descr = Arc::new(descr);
         let meta = ColumnChunkMetaData::builder(Arc::clone(&descr))
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_num_values(n_rows as i64)
+            .set_num_values((n_rows as u64).cast_signed())
             .set_data_page_offset(0)
-            .set_total_compressed_size(bytes.len() as i64)
+            .set_total_compressed_size((bytes.len() as u64).cast_signed())
             .build()?;
         let pages = SerializedPageReader::new(Arc::new(bytes), &meta, n_rows, None)?;
         let mut reader = ColumnReaderImpl::<T>::new(descr, Box::new(pages));

@@ -176,7 +176,9 @@ proptest! {
                 }
                 Op::Cut { step } => {
                     w.truncate_after(Step(step)).unwrap();
-                    rows.iter_mut().for_each(|r| r.retain(|&s, _| s <= step));
+                    for r in &mut rows {
+                        r.retain(|&s, _| s <= step);
+                    }
                 }
             }
         }
