@@ -13,6 +13,7 @@ fn main() -> Result<(), StoreError> {
     let store = Store::open_or_create(&path)?;
     for seed in 0..3 {
         let Some(run) = RunId::new(format!("demo-s{seed}")) else { continue };
+        let resumed = run.clone();
         let mut writer = store.create_run(&RunManifest {
             format_version: RunManifest::FORMAT_VERSION,
             run: run.clone(),
@@ -73,6 +74,11 @@ fn main() -> Result<(), StoreError> {
                 evidence: 0.0067,
             },
         ])?;
+        writer.seal()?;
+        drop(writer);
+        // Whoever resumes may record a step again, later than others.
+        let mut writer = store.resume_run(&resumed)?;
+        writer.append(Step(450), Clocks::default(), &[("train.loss", "nats", 0.125)])?;
         writer.seal()?;
         let body =
             LedgerBody::Note { about: "demo".to_owned(), text: format!("seed {seed} is done") };

@@ -5,7 +5,7 @@
 
 use crate::{Damage, StoreError, faults, mounts};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -265,14 +265,114 @@ pub(crate) fn read_at_most(
     Ok(Some(bytes))
 }
 
+/// A file that is read in parts.
+#[derive(Debug)]
+pub(crate) struct Ranges {
+    path: PathBuf,
+    source: Source,
+    n_bytes: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(File),
+    /// What lies elsewhere comes whole.
+    Bytes(Vec<u8>),
+}
+
+impl Ranges {
+    /// Opens a file; `None` if there is no such file.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, StoreError> {
+        if mounts::of(path).is_some() {
+            return Ok(read_if_there(path)?.map(|bytes| Self {
+                path: path.to_path_buf(),
+                n_bytes: bytes.len() as u64,
+                source: Source::Bytes(bytes),
+            }));
+        }
+        let io = |e| StoreError::io("read", path, e);
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io(e)),
+        };
+        let n_bytes = file.metadata().map_err(io)?.len();
+        Ok(Some(Self { path: path.to_path_buf(), source: Source::File(file), n_bytes }))
+    }
+
+    /// So many bytes from a place on; `None` if the file is shorter.
+    pub(crate) fn read(&mut self, at: u64, n_bytes: usize) -> Result<Option<Vec<u8>>, StoreError> {
+        if at.checked_add(n_bytes as u64).is_none_or(|end| end > self.n_bytes) {
+            return Ok(None);
+        }
+        let file = match &mut self.source {
+            Source::File(file) => file,
+            Source::Bytes(all) => return Ok(Some(all[at as usize..][..n_bytes].to_vec())),
+        };
+        let mut bytes = vec![0; n_bytes];
+        let read = file.seek(SeekFrom::Start(at));
+        let read = read.and_then(|_| file.read_exact(&mut bytes));
+        read.map_err(|e| StoreError::io("read", &self.path, e))?;
+        Ok(Some(bytes))
+    }
+}
+
+/// Writes a new file with its BLAKE3 beside it, and before it a file that is made from it, if there is one, whose BLAKE3
+/// stands in the next line.
+pub(crate) fn seal(
+    path: &Path,
+    bytes: &[u8],
+    beside: Option<(&Path, &[u8])>,
+) -> Result<(), StoreError> {
+    let mut sums = sum_line(path, blake3::hash(bytes));
+    if let Some((path, bytes)) = beside {
+        sums.push_str(&sum_line(path, blake3::hash(bytes)));
+    }
+    replace(&checksum_path(path), sums.as_bytes())?;
+    if let Some((path, bytes)) = beside {
+        replace(path, bytes)?;
+    }
+    replace(path, bytes)
+}
+
+/// Replaces a file that is made from one that is sealed, which stays.
+pub(crate) fn replace_beside(
+    path: &Path,
+    bytes: &[u8],
+    beside: &Path,
+    made: &[u8],
+) -> Result<(), StoreError> {
+    let (own, of_made) =
+        (sum_line(path, blake3::hash(bytes)), sum_line(beside, blake3::hash(made)));
+    replace(&checksum_path(path), (own + &of_made).as_bytes())?;
+    replace(beside, made)
+}
+
+/// The line that vouches for a file.
+pub(crate) fn sum_line(path: &Path, hash: blake3::Hash) -> String {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    format!("{}  {name}\n", hash.to_hex())
+}
+
+/// Whether the checksums beside a file, without looking at it, have that hash.
+pub(crate) fn is_vouched_for(path: &Path, hash: blake3::Hash) -> Result<bool, StoreError> {
+    let sums = read_if_there(&checksum_path(path))?
+        .ok_or_else(|| StoreError::damaged(path, Damage::NoChecksum))?;
+    Ok(has_line(&sums, hash))
+}
+
+fn has_line(sums: &[u8], hash: blake3::Hash) -> bool {
+    let hash = hash.to_hex();
+    sums.split(|&b| b == b'\n').any(|l| l.get(..64) == Some(hash.as_bytes()))
+}
+
 /// Writes a file with its BLAKE3 beside it, in the form that `b3sum --check` reads.
 ///
 /// The checksum comes first and, while a file is being replaced, holds the old and the new hash, so that at
 /// every moment the file that is there is vouched for.
 pub(crate) fn replace_sealed(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let new = checksum_line(&name, bytes);
-    let old = read_if_there(path)?.map(|b| checksum_line(&name, &b));
+    let new = sum_line(path, blake3::hash(bytes));
+    let old = read_if_there(path)?.map(|b| sum_line(path, blake3::hash(&b)));
     let sum = checksum_path(path);
     replace(&sum, format!("{new}{}", old.as_deref().unwrap_or_default()).as_bytes())?;
     replace(path, bytes)?;
@@ -282,11 +382,6 @@ pub(crate) fn replace_sealed(path: &Path, bytes: &[u8]) -> Result<(), StoreError
     Ok(())
 }
 
-/// The line that vouches for a file.
-pub(crate) fn checksum_line(name: &str, bytes: &[u8]) -> String {
-    format!("{}  {name}\n", blake3::hash(bytes).to_hex())
-}
-
 /// Reads a file that has its BLAKE3 beside it; `None` if there is no such file.
 pub(crate) fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     // The second look is for a file that was replaced between the reading of it and of its checksum.
@@ -294,8 +389,7 @@ pub(crate) fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(bytes) = read_if_there(path)? else { return Ok(None) };
         let sums = read_if_there(&checksum_path(path))?
             .ok_or_else(|| StoreError::damaged(path, Damage::NoChecksum))?;
-        let hash = blake3::hash(&bytes).to_hex();
-        if sums.split(|&b| b == b'\n').any(|l| l.get(..64) == Some(hash.as_bytes())) {
+        if has_line(&sums, blake3::hash(&bytes)) {
             return Ok(Some(bytes));
         }
     }

@@ -166,6 +166,16 @@ pub enum Damage {
     /// A shape does not fit the number of bytes.
     #[error("tensor {tensor} has {found} bytes and its shape needs {expected}")]
     Shape { tensor: String, found: u64, expected: u64 },
+    /// The index of a segment cannot be used. It is made from the segment, which has all of the data.
+    #[error(
+        "the index of the segment is not as it was written; nothing is lost, `ontogeny store repair` makes it anew"
+    )]
+    Index,
+    /// A segment that should have an index has none.
+    #[error(
+        "the index of the segment is missing; nothing is lost, `ontogeny store repair` makes it anew"
+    )]
+    MissingIndex,
     /// The content belongs under another name.
     #[error("it says that it belongs to {found}")]
     Misplaced { found: String },

@@ -2,17 +2,26 @@
 
 use crate::checkpoint::{self, Checkpoint, OwnedTensor};
 use crate::chunks::{ChunkId, Chunks};
+use crate::pyramid::{Overview, keep_last};
 use crate::rows::RowBlock;
+use crate::series_tape::{Reading, SeriesTape};
+use crate::single::{OneSeries, SeriesSummary};
 use crate::tape::{self, Block, Snapshot, TornTail};
 use crate::tensors::{TensorBlock, TensorReading};
-use crate::{StoreError, events, zoom};
+use crate::{StoreError, events, indices, zoom};
 use ontogeny_core::{Clocks, Event, Point, RunManifest, Series, Step, ZoomId, ZoomManifest};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
-/// Reads one run. Metrics and vector-valued readings are loaded when first asked for and then stay as they
-/// were: a snapshot. A reader beside a writer sees a prefix of what was appended.
+/// Reads one run. What it gives of rows is a snapshot: of the moment when something of them was first asked for.
+/// A reader beside a writer sees a prefix of what was appended. Vector-valued readings likewise.
+///
+/// One series ([`RunReader::series`], [`RunReader::overview`], [`RunReader::readings`]) and names and summaries of all
+/// are read alone, from the indices of the sealed segments: what else the run holds does not matter, but for what is
+/// not sealed yet, a million rows at most. What is asked of all series, and the clocks, is read as a whole and stays
+/// in memory.
 ///
 /// Where somebody has zoomed into the run, the readings of its zooms stand among the recorded ones. At a step
 /// that was recorded the recorded reading counts, at others that of the zoom that was made first.
@@ -23,9 +32,13 @@ pub struct RunReader {
     dir: PathBuf,
     manifest: RunManifest,
     chunks: Chunks,
+    /// What the run consisted of when something of it was first asked for.
+    tape: OnceLock<SeriesTape>,
     metrics: OnceLock<Metrics>,
     tensors: OnceLock<Tensors>,
     zooms: OnceLock<Vec<ZoomManifest>>,
+    /// Those of the zooms, in their order.
+    zoom_tapes: OnceLock<Vec<SeriesTape>>,
     /// With the readings of the zooms; only made where there are any.
     merged_metrics: OnceLock<Metrics>,
     merged_tensors: OnceLock<Tensors>,
@@ -35,7 +48,6 @@ pub struct RunReader {
 struct Metrics {
     series: BTreeMap<String, Series>,
     clocks: BTreeMap<Step, Clocks>,
-    torn: Option<TornTail>,
     zoomed: Zoomed,
 }
 
@@ -56,9 +68,11 @@ impl RunReader {
             dir,
             manifest,
             chunks,
+            tape: OnceLock::new(),
             metrics: OnceLock::new(),
             tensors: OnceLock::new(),
             zooms: OnceLock::new(),
+            zoom_tapes: OnceLock::new(),
             merged_metrics: OnceLock::new(),
             merged_tensors: OnceLock::new(),
         }
@@ -81,9 +95,14 @@ impl RunReader {
     /// Names of the series, sorted.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if a segment or the log is not as it was written.
+    /// [`StoreError::Damaged`] if the log, or what is read of a segment, is not as it was written. Only
+    /// [`crate::Store::verify`] reads everything.
     pub fn series_names(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.merged_metrics()?.series.keys().cloned().collect())
+        let mut names = BTreeSet::new();
+        for tape in self.tapes()? {
+            names.extend(tape.names().map_err(|e| e.of_run(&self.manifest.run))?);
+        }
+        Ok(names.into_iter().collect())
     }
 
     /// A series in step order, with the readings of zooms; the last reading counts where a step has several.
@@ -92,7 +111,94 @@ impl RunReader {
     /// # Errors
     /// As [`RunReader::series_names`].
     pub fn series(&self, name: &str) -> Result<Option<Series>, StoreError> {
-        Ok(self.merged_metrics()?.series.get(name).cloned())
+        let found = OneSeries::find(name, self.tapes()?).and_then(|s| s.all());
+        found.map_err(|e| e.of_run(&self.manifest.run))
+    }
+
+    /// A series as the run recorded it: without the readings of zooms.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_series(&self, name: &str) -> Result<Option<Series>, StoreError> {
+        let found = OneSeries::find(name, [self.tape()?]).and_then(|s| s.all());
+        found.map_err(|e| e.of_run(&self.manifest.run))
+    }
+
+    /// A series at the resolution of a screen, with the readings of zooms: the bins of 2^k steps that touch `steps`, at
+    /// the least k at which they are no more than `max_bins`. Exact: each bin is what all readings in it give. `None`
+    /// if nothing of that name was ever read.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn f(reader: &ontogeny_store::RunReader) -> Result<(), ontogeny_store::StoreError> {
+    /// use ontogeny_core::Step;
+    /// // 1000 columns, at least one bin in each.
+    /// let all = Step(0)..=Step(u64::MAX);
+    /// if let Some(overview) = reader.overview("train.loss", all, 2000)? {
+    ///     let highest = overview.bins.iter().filter_map(|b| b.max).map(|p| p.value);
+    ///     assert!(highest.fold(f64::MIN, f64::max) > 0.0);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn overview(
+        &self,
+        name: &str,
+        steps: RangeInclusive<Step>,
+        max_bins: u64,
+    ) -> Result<Option<Overview>, StoreError> {
+        let found = OneSeries::find(name, self.tapes()?).and_then(|s| s.overview(&steps, max_bins));
+        found.map_err(|e| e.of_run(&self.manifest.run))
+    }
+
+    /// As [`RunReader::overview`], without the readings of zooms.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_overview(
+        &self,
+        name: &str,
+        steps: RangeInclusive<Step>,
+        max_bins: u64,
+    ) -> Result<Option<Overview>, StoreError> {
+        let found =
+            OneSeries::find(name, [self.tape()?]).and_then(|s| s.overview(&steps, max_bins));
+        found.map_err(|e| e.of_run(&self.manifest.run))
+    }
+
+    /// Number, ends and extremes of each series, sorted by name; with the readings of zooms.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn summaries(&self) -> Result<Vec<SeriesSummary>, StoreError> {
+        self.summaries_of(self.tapes()?)
+    }
+
+    /// As [`RunReader::summaries`], without the readings of zooms.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn recorded_summaries(&self) -> Result<Vec<SeriesSummary>, StoreError> {
+        self.summaries_of(vec![self.tape()?])
+    }
+
+    fn summaries_of(&self, tapes: Vec<&SeriesTape>) -> Result<Vec<SeriesSummary>, StoreError> {
+        let all = OneSeries::each(tapes).and_then(|all| {
+            all.iter().filter_map(|s| s.summary().transpose()).collect::<Result<_, _>>()
+        });
+        all.map_err(|e| e.of_run(&self.manifest.run))
+    }
+
+    /// Every reading of a series that the run recorded, in the order in which they arrived, with where each comes from:
+    /// also those that were replaced, and those that are void because the run went back.
+    ///
+    /// # Errors
+    /// As [`RunReader::series_names`].
+    pub fn readings(&self, name: &str) -> Result<Vec<Reading>, StoreError> {
+        self.tape()?.readings(name).map_err(|e| e.of_run(&self.manifest.run))
     }
 
     /// All series, by name, with the readings of zooms.
@@ -285,16 +391,15 @@ impl RunReader {
     /// # Errors
     /// As [`RunReader::series_names`].
     pub fn torn_tails(&self) -> Result<Vec<TornTail>, StoreError> {
-        let (metrics, tensors) = (&self.metrics()?.torn, &self.tensors()?.torn);
-        Ok(metrics.iter().chain(tensors).cloned().collect())
+        let (metrics, tensors) = (self.tape()?.torn(), &self.tensors()?.torn);
+        Ok(metrics.into_iter().chain(tensors).cloned().collect())
     }
 
     /// Everything that is wrong with the run.
     pub(crate) fn problems(&self, checked: &Mutex<BTreeSet<ChunkId>>) -> Vec<StoreError> {
         let run = &self.manifest.run;
         let mut problems = Vec::new();
-        problems.extend(self.metrics().err());
-        problems.extend(self.tensors().err());
+        problems.extend(self.row_problems(&self.dir));
         problems.extend(self.events().err());
         problems.extend(self.zoom_problems(checked));
         match self.checkpoints() {
@@ -307,6 +412,14 @@ impl RunReader {
         problems
     }
 
+    /// What is wrong with the tapes of the run or of a zoom.
+    fn row_problems(&self, dir: &Path) -> Vec<StoreError> {
+        let run = &self.manifest.run;
+        let rows = indices::problems::<RowBlock>(&dir.join(RowBlock::KIND), run);
+        let vectors = indices::problems::<TensorBlock>(&dir.join(TensorBlock::KIND), run);
+        rows.into_iter().chain(vectors).map(|e| e.of_run(run)).collect()
+    }
+
     fn zoom_problems(&self, checked: &Mutex<BTreeSet<ChunkId>>) -> Vec<StoreError> {
         let run = &self.manifest.run;
         let listing = match zoom::list(&self.dir, run) {
@@ -316,8 +429,7 @@ impl RunReader {
         let mut problems: Vec<StoreError> = listing.damaged.into_iter().map(|(_, e)| e).collect();
         for z in &listing.zooms {
             let dir = self.zoom_dir(&z.id);
-            problems.extend(zoom::read::<RowBlock>(&dir, run).err());
-            problems.extend(zoom::read::<TensorBlock>(&dir, run).err());
+            problems.extend(self.row_problems(&dir));
             match checkpoint::steps(&dir) {
                 Err(e) => problems.push(e),
                 Ok(steps) => problems.extend(steps.into_iter().filter_map(|step| {
@@ -338,9 +450,8 @@ impl RunReader {
         }
         if self.merged_metrics.get().is_none() {
             let mut merged = recorded.clone();
-            for z in zooms {
-                let dir = self.zoom_dir(&z.id);
-                merged.add(zoom::read::<RowBlock>(&dir, &self.manifest.run)?.into(), &z.id);
+            for (z, tape) in zooms.iter().zip(self.zoom_tapes()?) {
+                merged.add(self.whole(tape)?, &z.id);
             }
             let _ = self.merged_metrics.set(merged);
         }
@@ -374,10 +485,40 @@ impl RunReader {
         tape::read(&self.dir.join(B::KIND), run).map_err(|e| e.of_run(run))
     }
 
+    fn tape(&self) -> Result<&SeriesTape, StoreError> {
+        if self.tape.get().is_none() {
+            let _ = self.tape.set(self.open_tape(&self.dir)?);
+        }
+        Ok(self.tape.wait())
+    }
+
+    fn open_tape(&self, dir: &Path) -> Result<SeriesTape, StoreError> {
+        let run = &self.manifest.run;
+        SeriesTape::open(dir.join(RowBlock::KIND), run).map_err(|e| e.of_run(run))
+    }
+
+    fn zoom_tapes(&self) -> Result<&[SeriesTape], StoreError> {
+        if self.zoom_tapes.get().is_none() {
+            let tapes = self.zooms()?.iter().map(|z| self.open_tape(&self.zoom_dir(&z.id)));
+            let _ = self.zoom_tapes.set(tapes.collect::<Result<_, _>>()?);
+        }
+        Ok(self.zoom_tapes.wait())
+    }
+
+    /// Tapes of the run and its zooms; where several have a reading, that of the last of them counts.
+    fn tapes(&self) -> Result<Vec<&SeriesTape>, StoreError> {
+        let recorded = self.tape()?;
+        Ok(self.zoom_tapes()?.iter().rev().chain([recorded]).collect())
+    }
+
+    fn whole(&self, tape: &SeriesTape) -> Result<Metrics, StoreError> {
+        Metrics::read(tape).map_err(|e| e.of_run(&self.manifest.run))
+    }
+
     fn metrics(&self) -> Result<&Metrics, StoreError> {
         if self.metrics.get().is_none() {
             // If two threads come here at once, the first to finish counts.
-            let _ = self.metrics.set(Metrics::from(self.read()?));
+            let _ = self.metrics.set(self.whole(self.tape()?)?);
         }
         Ok(self.metrics.wait())
     }
@@ -391,6 +532,35 @@ impl RunReader {
 }
 
 impl Metrics {
+    fn read(tape: &SeriesTape) -> Result<Self, StoreError> {
+        let mut metrics =
+            Self { series: BTreeMap::new(), clocks: BTreeMap::new(), zoomed: Zoomed::new() };
+        tape.each_block(|block| metrics.add_block(block))?;
+        for series in metrics.series.values_mut() {
+            keep_last(&mut series.points, |p| p.step);
+        }
+        Ok(metrics)
+    }
+
+    fn add_block(&mut self, block: &RowBlock) {
+        let mut columns: Vec<Vec<Point>> = vec![Vec::new(); block.names().len()];
+        let mut last = None;
+        for i in 0..block.len() {
+            let step = block.steps[i];
+            columns[block.numbers[i] as usize].push(Point { step, value: block.values[i] });
+            if last != Some(step) {
+                last = Some(step);
+                self.clocks.insert(step, block.clocks[i]);
+            }
+        }
+        for ((name, unit), points) in block.names().iter().zip(columns) {
+            if !points.is_empty() {
+                let new = || Series::new(name, unit);
+                self.series.entry(name.clone()).or_insert_with(new).points.extend(points);
+            }
+        }
+    }
+
     /// Adds what `zoom` has read where there is nothing yet.
     fn add(&mut self, own: Self, zoom: &ZoomId) {
         for (name, series) in own.series {
@@ -422,39 +592,6 @@ fn add_new<T>(all: &mut Vec<T>, new: Vec<T>, step: impl Fn(&T) -> Step) -> Vec<S
     steps
 }
 
-impl From<Snapshot<RowBlock>> for Metrics {
-    fn from(snapshot: Snapshot<RowBlock>) -> Self {
-        let mut metrics = Self {
-            series: BTreeMap::new(),
-            clocks: BTreeMap::new(),
-            torn: snapshot.torn,
-            zoomed: Zoomed::new(),
-        };
-        for block in snapshot.blocks {
-            let mut columns: Vec<Vec<Point>> = vec![Vec::new(); block.names().len()];
-            let mut last = None;
-            for i in 0..block.len() {
-                let step = block.steps[i];
-                columns[block.numbers[i] as usize].push(Point { step, value: block.values[i] });
-                if last != Some(step) {
-                    last = Some(step);
-                    metrics.clocks.insert(step, block.clocks[i]);
-                }
-            }
-            for ((name, unit), points) in block.names().iter().zip(columns) {
-                if !points.is_empty() {
-                    let new = || Series::new(name, unit);
-                    metrics.series.entry(name.clone()).or_insert_with(new).points.extend(points);
-                }
-            }
-        }
-        for series in metrics.series.values_mut() {
-            keep_last(&mut series.points, |p| p.step);
-        }
-        metrics
-    }
-}
-
 impl From<Snapshot<TensorBlock>> for Tensors {
     fn from(snapshot: Snapshot<TensorBlock>) -> Self {
         let mut readings: BTreeMap<String, Vec<TensorReading>> = BTreeMap::new();
@@ -475,15 +612,4 @@ impl From<Snapshot<TensorBlock>> for Tensors {
         }
         Self { readings, torn: snapshot.torn, zoomed: Zoomed::new() }
     }
-}
-
-/// Sorts by step and keeps, of equal steps, the one that was appended last.
-fn keep_last<T>(items: &mut Vec<T>, step: impl Fn(&T) -> Step) {
-    if items.windows(2).all(|w| step(&w[0]) < step(&w[1])) {
-        return;
-    }
-    items.reverse();
-    items.sort_by_key(|i| std::cmp::Reverse(step(i)));
-    items.dedup_by_key(|i| step(i));
-    items.reverse();
 }

@@ -5,7 +5,7 @@
 
 use crate::checkpoint;
 use crate::lock::{self, Lock};
-use crate::{RunReader, Store, StoreError, TornTail, disk, events, mounts, zoom};
+use crate::{RunReader, Store, StoreError, TornTail, disk, events, indices, mounts, zoom};
 use ontogeny_core::RunId;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,11 @@ pub enum Repair {
     },
     /// The end of a log or of the ledger, which was never acknowledged, is cut.
     Cut(TornTail),
+    /// An index that is missing or damaged is made from its segment, which is whole.
+    Index {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// A damaged file makes way.
     SetAside {
         /// Where it is.
@@ -131,6 +136,10 @@ impl Store {
             Err(e) => all.left.push(Left::Damage(e)),
             Ok(reader) => all.cut_tails(&reader, carry_out)?,
         }
+        all.make_indices(&dir.join("metrics"), run, carry_out)?;
+        for zoom in zoom::list(dir, run)?.zooms {
+            all.make_indices(&zooms.join(zoom.id.as_str()).join("metrics"), run, carry_out)?;
+        }
         let damaged = zoom::list(dir, run)?.damaged;
         all.left.extend(damaged.into_iter().map(|(_, e)| Left::Damage(e)));
         Ok(())
@@ -219,6 +228,14 @@ impl Repairs {
         let to = aside.take(name)?;
         self.repairs.push(Repair::SetAside { path, to, why });
         Ok(true)
+    }
+
+    /// Makes indices anew, and names segments that are damaged themselves.
+    fn make_indices(&mut self, dir: &Path, run: &RunId, carry_out: bool) -> Result<(), StoreError> {
+        let (made, damaged) = indices::mend(dir, run, carry_out)?;
+        self.repairs.extend(made.into_iter().map(|path| Repair::Index { path }));
+        self.left.extend(damaged.into_iter().map(|e| Left::Damage(e.of_run(run))));
+        Ok(())
     }
 
     fn cut_tails(&mut self, reader: &RunReader, carry_out: bool) -> Result<(), StoreError> {

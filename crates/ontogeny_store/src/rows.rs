@@ -1,12 +1,17 @@
 //! Metric rows: their records in the log, and their columns in a segment.
 //!
 //! A record tagged 2 holds the rows of one step: step u64, n_examples u64, flop f64, lr_time f64, wall_secs
-//! f64, count u32, then for each row the number of its name u32 and its value f64. Parquet has signed integers
-//! only in the form every reader knows, so step and n_examples are stored as their two's complement.
+//! f64, count u32, then for each row the number of its name u32 and its value f64. A record tagged 4 holds the
+//! number u32 of the session that writes what follows. Parquet has signed integers only in the form every reader
+//! knows, so step and n_examples are stored as their two's complement.
+//!
+//! A segment is sorted by name, step and arrival, so that a series alone is read from a few pages of it. The order of
+//! arrival is kept as a column and comes back when the whole is read.
 
-use crate::tape::{Block, Tape};
+use crate::tape::{Block, Sealed, Tape};
 use crate::wire::{self, Cursor, Named};
-use crate::{StoreError, table};
+use crate::{Damage, StoreError, index, table};
+use bytes::Bytes;
 use ontogeny_core::{Clocks, Step};
 use parquet::data_type::ByteArray;
 use std::collections::BTreeMap;
@@ -14,6 +19,9 @@ use std::path::Path;
 use table::Column;
 
 const ROWS: u8 = 2;
+const SESSION: u8 = 4;
+/// Rows of a group of a segment, which other tools take or leave as one.
+const GROUP_ROWS: usize = 16 * table::PAGE_ROWS;
 
 const SCHEMA: &str = "message metrics {
     required binary run (UTF8);
@@ -25,6 +33,8 @@ const SCHEMA: &str = "message metrics {
     required binary name (UTF8);
     required binary unit (UTF8);
     required double value;
+    required int64 row;
+    required int64 session;
 }";
 
 /// Metric rows in the order in which they were appended, column by column.
@@ -35,6 +45,10 @@ pub(crate) struct RowBlock {
     pub(crate) clocks: Vec<Clocks>,
     pub(crate) numbers: Vec<u32>,
     pub(crate) values: Vec<f64>,
+    /// Which opening of the run's writer appended it, from 1; 0 where that was not kept.
+    pub(crate) sessions: Vec<u32>,
+    /// Session of the records that are read next.
+    session: u32,
 }
 
 /// Writes the rows of one step; `rows` holds 12 bytes for each.
@@ -73,7 +87,9 @@ impl RowBlock {
         let bits = |c: Clocks| {
             (c.n_examples, c.flop.to_bits(), c.lr_time.to_bits(), c.wall_secs.to_bits())
         };
-        self.steps[i] == self.steps[j] && bits(self.clocks[i]) == bits(self.clocks[j])
+        self.steps[i] == self.steps[j]
+            && self.sessions[i] == self.sessions[j]
+            && bits(self.clocks[i]) == bits(self.clocks[j])
     }
 
     fn take_rows(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
@@ -85,13 +101,79 @@ impl RowBlock {
             self.steps.push(step);
             self.clocks.push(clocks);
             self.numbers.push(number);
+            self.sessions.push(self.session);
         }
         Some(())
+    }
+
+    /// Numbers of the rows, sorted by name, step and arrival.
+    pub(crate) fn order(&self) -> Vec<u32> {
+        let mut by_name: Vec<usize> = (0..self.names.len()).collect();
+        by_name.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));
+        let mut rank = vec![0; self.names.len()];
+        for (i, &number) in by_name.iter().enumerate() {
+            rank[number] = i;
+        }
+        let mut ends = vec![0; self.names.len()];
+        for &number in &self.numbers {
+            ends[rank[number as usize]] += 1;
+        }
+        let mut end = 0;
+        for n in &mut ends {
+            (end, *n) = (end + *n, end);
+        }
+        // From here on `ends` are the places where the next row of a name goes.
+        let mut order = vec![0; self.len()];
+        for (i, &number) in self.numbers.iter().enumerate() {
+            let place = &mut ends[rank[number as usize]];
+            order[*place] = i as u32;
+            *place += 1;
+        }
+        let mut from = 0;
+        for to in ends {
+            let of_name = &mut order[from..to];
+            if !of_name.is_sorted_by_key(|&i| self.steps[i as usize]) {
+                of_name.sort_by_key(|&i| self.steps[i as usize]);
+            }
+            from = to;
+        }
+        order
+    }
+
+    /// Brings the rows, which were sorted, into the order of arrival. `None` if `rows` is no such order.
+    fn arranged(self, rows: &[i64]) -> Option<Self> {
+        let n = self.len();
+        let mut at = vec![u32::MAX; n];
+        for (i, &row) in rows.iter().enumerate() {
+            let place = at.get_mut(usize::try_from(row).ok()?)?;
+            if *place != u32::MAX {
+                return None;
+            }
+            *place = u32::try_from(i).ok()?;
+        }
+        Some(Self {
+            steps: pick(&at, &self.steps),
+            clocks: pick(&at, &self.clocks),
+            numbers: pick(&at, &self.numbers),
+            values: pick(&at, &self.values),
+            sessions: pick(&at, &self.sessions),
+            ..self
+        })
+    }
+
+    /// The rows of an index: names, and step and value by name.
+    pub(crate) fn sorted(&self, order: &[u32]) -> impl Iterator<Item = index::SortedRow<'_>> {
+        order.iter().map(|&i| {
+            let i = i as usize;
+            let (name, unit) = &self.names[self.numbers[i] as usize];
+            index::SortedRow { name, unit, step: self.steps[i], value: self.values[i] }
+        })
     }
 }
 
 impl Block for RowBlock {
     const KIND: &'static str = "metrics";
+    const VERSION: u32 = 2;
 
     fn names(&self) -> &[Named] {
         &self.names
@@ -107,6 +189,7 @@ impl Block for RowBlock {
             match cursor.u8()? {
                 wire::NAME => self.names.push(wire::take_name(&mut cursor)?),
                 ROWS => self.take_rows(&mut cursor)?,
+                SESSION => self.session = cursor.u32()?,
                 _ => return None,
             }
         }
@@ -117,8 +200,12 @@ impl Block for RowBlock {
         for (name, unit) in &self.names {
             wire::put_name(out, name, unit);
         }
-        let mut from = 0;
+        let (mut from, mut session) = (0, 0);
         while from < self.len() {
+            if self.sessions[from] != session {
+                session = self.sessions[from];
+                Self::put_session(out, session);
+            }
             let to = (from..self.len()).find(|&i| !self.same_clocks(from, i)).unwrap_or(self.len());
             let rows: Vec<u8> = (from..to)
                 .flat_map(|i| {
@@ -139,6 +226,8 @@ impl Block for RowBlock {
         self.numbers.retain(|_| k.next() == Some(&true));
         k = keep.iter();
         self.values.retain(|_| k.next() == Some(&true));
+        k = keep.iter();
+        self.sessions.retain(|_| k.next() == Some(&true));
         self.steps.retain(|&s| s <= last);
     }
 
@@ -146,30 +235,55 @@ impl Block for RowBlock {
         self.steps.iter().copied().max()
     }
 
-    fn to_parquet(
+    fn put_session(out: &mut Vec<u8>, session: u32) {
+        out.push(SESSION);
+        out.extend_from_slice(&session.to_le_bytes());
+    }
+
+    fn last_session(&self) -> u32 {
+        self.sessions.iter().copied().max().unwrap_or(0)
+    }
+
+    fn sealed(
         &self,
         path: &Path,
         run: &str,
         meta: &[(&str, String)],
-    ) -> Result<Vec<u8>, StoreError> {
-        let clock = |f: fn(&Clocks) -> f64| Column::Double(self.clocks.iter().map(f).collect());
+    ) -> Result<Sealed, StoreError> {
+        let order = self.order();
         let names: Vec<ByteArray> = self.names.iter().map(|n| n.0.as_str().into()).collect();
         let units: Vec<ByteArray> = self.names.iter().map(|n| n.1.as_str().into()).collect();
-        let spread = |texts: &[ByteArray]| {
-            Column::Text(self.numbers.iter().map(|&n| texts[n as usize].clone()).collect())
+        let run = ByteArray::from(run);
+        let group = |g: usize| {
+            let rows = &order[g * GROUP_ROWS..order.len().min((g + 1) * GROUP_ROWS)];
+            let ints = |f: &dyn Fn(usize) -> u64| {
+                Column::Int(rows.iter().map(|&i| f(i as usize).cast_signed()).collect())
+            };
+            let doubles = |f: &dyn Fn(usize) -> f64| {
+                Column::Double(rows.iter().map(|&i| f(i as usize)).collect())
+            };
+            let texts = |t: &[ByteArray]| {
+                let text = |&i: &u32| t[self.numbers[i as usize] as usize].clone();
+                Column::Text(rows.iter().map(text).collect())
+            };
+            vec![
+                Column::Text(vec![run.clone(); rows.len()]),
+                ints(&|i| self.steps[i].0),
+                ints(&|i| self.clocks[i].n_examples),
+                doubles(&|i| self.clocks[i].flop),
+                doubles(&|i| self.clocks[i].lr_time),
+                doubles(&|i| self.clocks[i].wall_secs),
+                texts(&names),
+                texts(&units),
+                doubles(&|i| self.values[i]),
+                ints(&|i| i as u64),
+                ints(&|i| self.sessions[i].into()),
+            ]
         };
-        let columns = [
-            Column::Text(vec![ByteArray::from(run); self.len()]),
-            Column::Int(self.steps.iter().map(|s| s.0.cast_signed()).collect()),
-            Column::Int(self.clocks.iter().map(|c| c.n_examples.cast_signed()).collect()),
-            clock(|c| c.flop),
-            clock(|c| c.lr_time),
-            clock(|c| c.wall_secs),
-            spread(&names),
-            spread(&units),
-            Column::Double(self.values.clone()),
-        ];
-        table::encode(path, SCHEMA, meta, &columns)
+        let n_groups = order.len().div_ceil(GROUP_ROWS);
+        let parquet = Bytes::from(table::encode_groups(path, SCHEMA, meta, n_groups, group)?);
+        let index = index::build(path, &parquet, self, &order)?;
+        Ok(Sealed { parquet, index: Some(index) })
     }
 
     fn from_table(table: &table::Table) -> Result<Self, StoreError> {
@@ -187,14 +301,27 @@ impl Block for RowBlock {
             ("unit", units.len()),
             ("value", values.len()),
         ])?;
+        let is_sorted = table.has("row");
+        let sessions = if is_sorted {
+            table.ints("session")?.into_iter().map(|s| s.cast_unsigned() as u32).collect()
+        } else {
+            vec![0; n]
+        };
+        table.same_len(&[("value", n), ("session", sessions.len())])?;
         let mut numbering = Numbering::default();
+        let mut last = 0;
         let numbers = (0..n)
             .map(|i| {
+                if i > 0 && names[i] == names[i - 1] && units[i] == units[i - 1] {
+                    return Ok(last);
+                }
                 if let Some(number) = numbering.guess(names[i].data(), units[i].data()) {
+                    last = number;
                     return Ok(number);
                 }
                 let (name, unit) = (table.text("name", &names[i])?, table.text("unit", &units[i])?);
-                Ok(numbering.number(name, unit))
+                last = numbering.number(name, unit);
+                Ok(last)
             })
             .collect::<Result<_, StoreError>>()?;
         let clocks = (0..n)
@@ -206,8 +333,19 @@ impl Block for RowBlock {
             })
             .collect();
         let steps = steps.into_iter().map(|s| Step(s.cast_unsigned())).collect();
-        Ok(Self { names: numbering.names, steps, clocks, numbers, values })
+        let names = numbering.names;
+        let block = Self { names, steps, clocks, numbers, values, sessions, session: 0 };
+        if !is_sorted {
+            return Ok(block);
+        }
+        let rows = table.ints("row")?;
+        table.same_len(&[("value", n), ("row", rows.len())])?;
+        block.arranged(&rows).ok_or_else(|| table.damaged(Damage::Column { column: "row" }))
     }
+}
+
+fn pick<T: Copy>(at: &[u32], column: &[T]) -> Vec<T> {
+    at.iter().map(|&i| column[i as usize]).collect()
 }
 
 /// Gives numbers to names in the order in which they first appear.

@@ -4,16 +4,17 @@
 
 use crate::{Damage, StoreError};
 use bytes::Bytes;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::column::reader::get_typed_column_reader;
+use parquet::basic::{Compression, Encoding, Repetition, Type, ZstdLevel};
+use parquet::column::reader::{ColumnReaderImpl, get_typed_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedPageReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type as SchemaType};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -49,18 +50,60 @@ pub(crate) fn encode(
         .map_err(|e| StoreError::Encode { path: path.to_path_buf(), source: Box::new(e) })
 }
 
+/// Rows of a page of a table that is encoded in groups; the last page of a group may have fewer.
+pub(crate) const PAGE_ROWS: usize = 8192;
+
+/// Encodes a table whose pages can be read one by one: in groups of rows, which `group` makes in turn, with
+/// [`PAGE_ROWS`] rows a page. Whole numbers are differences, texts are words of a dictionary, floats plain.
+pub(crate) fn encode_groups(
+    path: &Path,
+    schema: &str,
+    meta: &[(&str, String)],
+    n_groups: usize,
+    group: impl Fn(usize) -> Vec<Column>,
+) -> Result<Vec<u8>, StoreError> {
+    let encode = || {
+        let schema = Arc::new(parse_message_type(schema)?);
+        let mut properties =
+            properties(meta)?.set_data_page_row_count_limit(PAGE_ROWS).set_write_batch_size(1024);
+        for field in schema.get_fields() {
+            let column = ColumnPath::new(vec![field.name().to_owned()]);
+            properties = match field.get_physical_type() {
+                Type::INT64 => properties
+                    .set_column_dictionary_enabled(column.clone(), false)
+                    .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
+                Type::DOUBLE => properties.set_column_dictionary_enabled(column, false),
+                _ => properties,
+            };
+        }
+        let properties = Arc::new(properties.build());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties)?;
+        for g in 0..n_groups {
+            put_group(&mut writer, &group(g))?;
+        }
+        writer.into_inner()
+    };
+    encode().map_err(|e: ParquetError| StoreError::Encode {
+        path: path.to_path_buf(),
+        source: Box::new(e),
+    })
+}
+
+fn properties(meta: &[(&str, String)]) -> Result<WriterPropertiesBuilder, ParquetError> {
+    let pairs = meta.iter().map(|(k, v)| KeyValue::new((*k).to_owned(), v.clone()));
+    Ok(WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_created_by("ontogeny_store".to_owned())
+        .set_key_value_metadata(Some(pairs.collect())))
+}
+
 fn encode_inner(
     schema: &str,
     meta: &[(&str, String)],
     columns: &[Column],
 ) -> Result<Vec<u8>, ParquetError> {
     let schema = Arc::new(parse_message_type(schema)?);
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_created_by("ontogeny_store".to_owned())
-        .set_key_value_metadata(Some(
-            meta.iter().map(|(k, v)| KeyValue::new((*k).to_owned(), v.clone())).collect(),
-        ));
+    let mut properties = properties(meta)?;
     for (field, column) in schema.get_fields().iter().zip(columns) {
         let path = match column {
             Column::Double(_) => vec![field.name().to_owned()],
@@ -72,6 +115,14 @@ fn encode_inner(
         properties = properties.set_column_dictionary_enabled(ColumnPath::new(path), false);
     }
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build()))?;
+    put_group(&mut writer, columns)?;
+    writer.into_inner()
+}
+
+fn put_group(
+    writer: &mut SerializedFileWriter<Vec<u8>>,
+    columns: &[Column],
+) -> Result<(), ParquetError> {
     let mut group = writer.next_row_group()?;
     for column in columns {
         match column {
@@ -89,7 +140,7 @@ fn encode_inner(
         }
     }
     group.close()?;
-    writer.into_inner()
+    Ok(())
 }
 
 fn put<T: DataType, W: Write + Send>(
@@ -137,6 +188,51 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Parqu
     })
 }
 
+/// Where a page of a column lies in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PagePlace {
+    pub(crate) offset: u64,
+    pub(crate) n_bytes: u32,
+    /// Number of its first row in the file.
+    pub(crate) first_row: u64,
+}
+
+/// The numbers of one page of a column whose pages need no dictionary.
+pub(crate) fn decode_page<T: DataType>(
+    path: &Path,
+    bytes: Bytes,
+    column: &'static str,
+    n_rows: usize,
+) -> Result<Vec<T::T>, StoreError> {
+    let decode = || {
+        let physical = T::get_physical_type();
+        let field = Arc::new(
+            SchemaType::primitive_type_builder(column, physical)
+                .with_repetition(Repetition::REQUIRED)
+                .build()?,
+        );
+        let descr = ColumnDescriptor::new(field, 0, 0, ColumnPath::new(vec![column.to_owned()]));
+        let descr = Arc::new(descr);
+        let meta = ColumnChunkMetaData::builder(Arc::clone(&descr))
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_num_values((n_rows as u64).cast_signed())
+            .set_data_page_offset(0)
+            .set_total_compressed_size((bytes.len() as u64).cast_signed())
+            .build()?;
+        let pages = SerializedPageReader::new(Arc::new(bytes), &meta, n_rows, None)?;
+        let mut reader = ColumnReaderImpl::<T>::new(descr, Box::new(pages));
+        let mut values = Vec::with_capacity(n_rows.min(PAGE_ROWS));
+        reader.read_records(n_rows, None, None, &mut values)?;
+        Ok(values)
+    };
+    let values: Vec<T::T> =
+        guarded(decode).map_err(|source| StoreError::damaged(path, Damage::Parquet { source }))?;
+    if values.len() != n_rows {
+        return Err(StoreError::damaged(path, Damage::Column { column }));
+    }
+    Ok(values)
+}
+
 /// One column: values, definition levels, repetition levels.
 type Levels<T> = (Vec<T>, Vec<i16>, Vec<i16>);
 
@@ -148,10 +244,52 @@ impl Table {
         Ok(Self { path: path.to_path_buf(), reader })
     }
 
+    /// Reads the footer and where the pages lie.
+    pub(crate) fn open_with_pages(path: &Path, bytes: Bytes) -> Result<Self, StoreError> {
+        let options = ReadOptionsBuilder::new().with_page_index().build();
+        let reader = SerializedFileReader::new_with_options(bytes, options)
+            .map_err(|source| StoreError::damaged(path, Damage::Parquet { source }))?;
+        Ok(Self { path: path.to_path_buf(), reader })
+    }
+
     /// A value of the file's own metadata.
     pub(crate) fn meta(&self, key: &str) -> Option<&str> {
         let pairs = self.reader.metadata().file_metadata().key_value_metadata()?;
         pairs.iter().find(|kv| kv.key == key)?.value.as_deref()
+    }
+
+    /// That something is wrong with it.
+    pub(crate) fn damaged(&self, damage: Damage) -> StoreError {
+        StoreError::damaged(&self.path, damage)
+    }
+
+    /// Whether there is a column of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        schema.columns().iter().any(|c| c.path().parts()[0] == name)
+    }
+
+    /// Where the pages of a column lie, in the order of the rows; none if the file does not tell. Only of a table that
+    /// was opened with [`Table::open_with_pages`].
+    pub(crate) fn pages(&self, name: &str) -> Vec<PagePlace> {
+        let meta = self.reader.metadata();
+        let schema = meta.file_metadata().schema_descr();
+        let Some(idx) = schema.columns().iter().position(|c| c.path().parts()[0] == name) else {
+            return Vec::new();
+        };
+        let (mut pages, mut before) = (Vec::new(), 0);
+        for g in 0..meta.num_row_groups() {
+            let index = meta.page_index_for_row_group(g);
+            for page in index.page_locations(idx).into_iter().flatten() {
+                pages.push(PagePlace {
+                    offset: page.offset.cast_unsigned(),
+                    n_bytes: page.compressed_page_size.cast_unsigned(),
+                    first_row: before + page.first_row_index.cast_unsigned(),
+                });
+            }
+            before += meta.row_group(g).num_rows().cast_unsigned();
+        }
+        pages
     }
 
     fn levels<T: DataType>(&self, name: &'static str) -> Result<Levels<T::T>, StoreError> {

@@ -10,16 +10,18 @@
 
 use crate::background::LogMark;
 use crate::frame;
+use crate::index::{self, Index};
 use crate::table::Table;
 use crate::wire::{Named, Names};
 use crate::{Damage, StoreError, disk, faults};
+use bytes::Bytes;
 use ontogeny_core::{RunId, Step};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const FORMAT_VERSION: u32 = 1;
 /// Bytes that are gathered into one frame.
 const FRAME_BYTES: usize = 1 << 16;
 
@@ -27,6 +29,8 @@ const FRAME_BYTES: usize = 1 << 16;
 pub(crate) trait Block: Sized + Default {
     /// Name of the folder and of the log's kind.
     const KIND: &'static str;
+    /// Version of logs and segments of this kind that is written, and the last that is read.
+    const VERSION: u32;
     fn names(&self) -> &[Named];
     fn len(&self) -> usize;
     /// Appends the records of a payload; `None` if they cannot be understood.
@@ -36,13 +40,22 @@ pub(crate) trait Block: Sized + Default {
     /// Drops rows after `last`.
     fn cut(&mut self, last: Step);
     fn last_step(&self) -> Option<Step>;
-    fn to_parquet(
-        &self,
-        path: &Path,
-        run: &str,
-        meta: &[(&str, String)],
-    ) -> Result<Vec<u8>, StoreError>;
+    /// Says in a log which session writes what follows; nothing for a kind that does not keep it.
+    fn put_session(_out: &mut Vec<u8>, _session: u32) {}
+    /// The last session that wrote one of the rows, 0 if that is not known.
+    fn last_session(&self) -> u32 {
+        0
+    }
+    fn sealed(&self, path: &Path, run: &str, meta: &[(&str, String)])
+    -> Result<Sealed, StoreError>;
     fn from_table(table: &Table) -> Result<Self, StoreError>;
+}
+
+/// The files of a segment.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) parquet: Bytes,
+    pub(crate) index: Option<Vec<u8>>,
 }
 
 /// Bytes at the end of a log that a crash left unfinished. They were never acknowledged.
@@ -82,7 +95,7 @@ struct Header {
 impl Header {
     fn new<B: Block>(run: &RunId, generation: u32, cut: Option<Step>) -> Self {
         let kind = B::KIND.to_owned();
-        Self { format_version: FORMAT_VERSION, kind, run: run.clone(), generation, cut }
+        Self { format_version: B::VERSION, kind, run: run.clone(), generation, cut }
     }
 }
 
@@ -91,6 +104,23 @@ impl Header {
 pub(crate) struct Snapshot<B> {
     pub(crate) blocks: Vec<B>,
     pub(crate) torn: Option<TornTail>,
+}
+
+/// What a tape consisted of at one moment: its log, and the numbers of the segments before it.
+#[derive(Debug)]
+pub(crate) struct Parts<B> {
+    /// Rows that are not sealed, and the cut of the log: rows of segments after it are void.
+    pub(crate) live: Option<(B, Option<Step>)>,
+    /// Segments are those from 1 to this one.
+    pub(crate) n_sealed: u32,
+    pub(crate) torn: Option<TornTail>,
+}
+
+/// What a segment tells without its rows.
+struct Peek {
+    names: Vec<Named>,
+    last_step: Option<Step>,
+    last_session: u32,
 }
 
 /// A log as it was read.
@@ -105,12 +135,12 @@ fn log_path(dir: &Path) -> PathBuf {
     dir.join("live.log")
 }
 
-fn segment_path(dir: &Path, number: u32) -> PathBuf {
+pub(crate) fn segment_path(dir: &Path, number: u32) -> PathBuf {
     dir.join(format!("seg-{number:06}.parquet"))
 }
 
 /// Numbers of the segments in a folder, in order.
-fn segments(dir: &Path) -> Result<Vec<u32>, StoreError> {
+pub(crate) fn segments(dir: &Path) -> Result<Vec<u32>, StoreError> {
     let number = |n: &String| n.strip_prefix("seg-")?.strip_suffix(".parquet")?.parse().ok();
     let mut numbers: Vec<u32> = disk::names(dir)?.iter().filter_map(number).collect();
     numbers.sort_unstable();
@@ -125,8 +155,8 @@ fn read_log<B: Block>(dir: &Path, run: &RunId) -> Result<Option<Live<B>>, StoreE
     let (first, rest) = scan.payloads.split_first().ok_or_else(bad_header)?;
     let header: Header =
         serde_json::from_slice(&bytes[first.clone()]).map_err(|_ignored| bad_header())?;
-    if header.format_version > FORMAT_VERSION {
-        let (found, supported) = (header.format_version, FORMAT_VERSION);
+    if header.format_version > B::VERSION {
+        let (found, supported) = (header.format_version, B::VERSION);
         return Err(StoreError::Newer { path, found, supported });
     }
     if header.kind != B::KIND || header.run != *run {
@@ -146,7 +176,7 @@ fn read_log<B: Block>(dir: &Path, run: &RunId) -> Result<Option<Live<B>>, StoreE
     Ok(Some(Live { header, block, end: scan.end, torn }))
 }
 
-fn read_segment<B: Block>(
+pub(crate) fn read_segment<B: Block>(
     dir: &Path,
     run: &RunId,
     number: u32,
@@ -156,8 +186,8 @@ fn read_segment<B: Block>(
         .ok_or_else(|| StoreError::damaged(&path, Damage::MissingSegment { number }))?;
     let table = Table::open(&path, bytes)?;
     let version = table.meta("ontogeny.format_version").and_then(|v| v.parse().ok()).unwrap_or(0);
-    if version > FORMAT_VERSION {
-        return Err(StoreError::Newer { path, found: version, supported: FORMAT_VERSION });
+    if version > B::VERSION {
+        return Err(StoreError::Newer { path, found: version, supported: B::VERSION });
     }
     if table.meta("ontogeny.run") != Some(run.as_str()) {
         let found = format!("run {}", table.meta("ontogeny.run").unwrap_or("unknown"));
@@ -167,34 +197,71 @@ fn read_segment<B: Block>(
     Ok((B::from_table(&table)?, cut))
 }
 
+/// Reads the log and lists the segments; a missing folder or log is a tape without rows of its own.
+pub(crate) fn parts<B: Block>(dir: &Path, run: &RunId) -> Result<Parts<B>, StoreError> {
+    let log = read_log::<B>(dir, run)?;
+    let numbers = segments(dir)?;
+    let last = numbers.last().copied().unwrap_or(0);
+    let n_sealed = log.as_ref().map_or(0, |l| l.header.generation.saturating_sub(1)).max(last);
+    if let Some(number) = (1..=n_sealed)
+        .zip(numbers.iter().map(Some).chain(std::iter::repeat(None)))
+        .find_map(|(number, found)| (found != Some(&number)).then_some(number))
+    {
+        return Err(missing(dir, number));
+    }
+    let log = log.filter(|l| l.header.generation > n_sealed);
+    let torn = log.as_ref().and_then(|l| l.torn.clone());
+    Ok(Parts { live: log.map(|l| (l.block, l.header.cut)), n_sealed, torn })
+}
+
+fn missing(dir: &Path, number: u32) -> StoreError {
+    StoreError::damaged(&segment_path(dir, number), Damage::MissingSegment { number })
+}
+
 /// Reads a tape; a missing folder or log is a tape without rows of its own.
 pub(crate) fn read<B: Block>(dir: &Path, run: &RunId) -> Result<Snapshot<B>, StoreError> {
-    let log = read_log::<B>(dir, run)?;
-    let last_sealed = segments(dir)?.last().copied().unwrap_or(0);
-    let sealed = log.as_ref().map_or(0, |l| l.header.generation.saturating_sub(1)).max(last_sealed);
+    let Parts { live, n_sealed, torn } = parts::<B>(dir, run)?;
     let mut blocks: Vec<B> = Vec::new();
-    let mut push = |block: B, cut: Option<Step>| {
+    let segment = |n| segment_path(dir, n);
+    disk::expect((1..=n_sealed).flat_map(|n| [disk::checksum_path(&segment(n)), segment(n)]));
+    let sealed = (1..=n_sealed).map(|number| read_segment(dir, run, number));
+    for found in sealed.chain(live.map(Ok)) {
+        let (block, cut) = found?;
         if let Some(last) = cut {
             for b in &mut blocks {
                 b.cut(last);
             }
         }
         blocks.push(block);
-    };
-    let segment = |n| segment_path(dir, n);
-    disk::expect((1..=sealed).flat_map(|n| [disk::checksum_path(&segment(n)), segment(n)]));
-    for number in 1..=sealed {
-        let (block, cut) = read_segment(dir, run, number)?;
-        push(block, cut);
-    }
-    let mut torn = None;
-    if let Some(live) = log
-        && live.header.generation > sealed
-    {
-        push(live.block, live.header.cut);
-        torn = live.torn;
     }
     Ok(Snapshot { blocks, torn })
+}
+
+/// What a writer needs to know of a segment: of its index, or else of its rows.
+fn peek<B: Block>(
+    dir: &Path,
+    run: &RunId,
+    number: u32,
+    known: &mut BTreeSet<[u8; 16]>,
+) -> Result<Peek, StoreError> {
+    let mut from_index = || {
+        let segment = segment_path(dir, number);
+        let Some(index) = Index::open(&segment)?.filter(|_| segment.is_file()) else {
+            return Ok(None);
+        };
+        let mut names = Vec::new();
+        if known.insert(index.header.names_hash) {
+            names = index.entries()?.into_iter().map(|e| (e.name, e.unit)).collect();
+        }
+        let (last_step, last_session) = (Some(index.header.last_step), index.header.last_session);
+        Ok::<_, StoreError>(Some(Peek { names, last_step, last_session }))
+    };
+    if let Ok(Some(peek)) = from_index() {
+        return Ok(peek);
+    }
+    let (block, _) = read_segment::<B>(dir, run, number)?;
+    let (last_step, last_session) = (block.last_step(), block.last_session());
+    Ok(Peek { names: block.names().to_vec(), last_step, last_session })
 }
 
 /// A tape that is being written. The caller holds the lock of the run.
@@ -216,6 +283,10 @@ pub(crate) struct Tape<B> {
     settled: u64,
     /// Rows in the log and in the buffer.
     n_live: usize,
+    /// Number of this opening among those that left rows, from 1.
+    session: u32,
+    /// Whether the log says so already.
+    is_announced: bool,
     poisoned: bool,
     kind: std::marker::PhantomData<B>,
 }
@@ -230,10 +301,11 @@ impl<B: Block> Tape<B> {
         disk::create_dir(&dir)?;
         disk::remove_leftovers(&dir)?;
         let last_sealed = segments(&dir)?.last().copied().unwrap_or(0);
-        let mut names = Names::default();
+        let (mut names, mut known, mut last_session) = (Names::default(), BTreeSet::new(), 0);
         for number in 1..=last_sealed {
-            let (block, _) = read_segment::<B>(&dir, run, number)?;
-            block.names().iter().for_each(|n| names.learn(n));
+            let peek = peek::<B>(&dir, run, number, &mut known)?;
+            peek.names.iter().for_each(|n| names.learn(n));
+            last_session = last_session.max(peek.last_session);
         }
         let live = match read_log::<B>(&dir, run) {
             Ok(Some(live)) if live.header.generation > last_sealed => Some(live),
@@ -242,6 +314,15 @@ impl<B: Block> Tape<B> {
             Ok(_) => None,
         };
         let live = match live {
+            // A log of an earlier version does not take what this one writes. It is replaced whole.
+            Some(mut live)
+                if live.header.generation == last_sealed + 1
+                    && live.header.format_version < B::VERSION =>
+            {
+                live.header.format_version = B::VERSION;
+                live.end = start_log(&dir, &live.header, &live.block)? as usize;
+                live
+            }
             Some(live) if live.header.generation == last_sealed + 1 => live,
             Some(_) => {
                 let number = last_sealed + 1;
@@ -259,6 +340,7 @@ impl<B: Block> Tape<B> {
         let file = open_log(&log)?;
         let end = live.end as u64;
         if live.torn.is_some() {
+            // After a log that was replaced there is nothing left to cut.
             file.set_len(end).map_err(|e| StoreError::io("cut the torn tail of", &log, e))?;
         }
         let synced = faults::sync(&log, || file.sync_all());
@@ -275,6 +357,8 @@ impl<B: Block> Tape<B> {
             acked: end,
             settled: end,
             n_live: live.block.len(),
+            session: last_session.max(live.block.last_session()) + 1,
+            is_announced: false,
             poisoned: false,
             kind: std::marker::PhantomData,
         };
@@ -297,6 +381,10 @@ impl<B: Block> Tape<B> {
         n: usize,
         put: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), StoreError> {
+        if !self.is_announced {
+            B::put_session(&mut self.buffer, self.session);
+            self.is_announced = true;
+        }
         put(&mut self.buffer);
         self.n_live += n;
         if self.buffer.len() >= FRAME_BYTES { self.flush() } else { Ok(()) }
@@ -393,17 +481,19 @@ impl<B: Block> Tape<B> {
         let live = self.reread()?;
         let path = segment_path(&self.dir, self.header.generation);
         let mut meta = vec![
-            ("ontogeny.format_version", FORMAT_VERSION.to_string()),
+            ("ontogeny.format_version", B::VERSION.to_string()),
             ("ontogeny.run", self.run.to_string()),
             ("ontogeny.segment", self.header.generation.to_string()),
         ];
         meta.extend(self.header.cut.map(|step| ("ontogeny.cut", step.to_string())));
-        let bytes = live.block.to_parquet(&path, self.run.as_str(), &meta)?;
+        let Sealed { parquet, index } = live.block.sealed(&path, self.run.as_str(), &meta)?;
+        let index_path = index::path_of(&path);
+        let beside = index.as_deref().map(|i| (index_path.as_path(), i));
         // Once the segment is in place the old log counts no more, so until there is a new one nothing may
         // be appended.
         let next = Header::new::<B>(&self.run, self.header.generation + 1, None);
         let sealed =
-            disk::replace_sealed(&path, &bytes).and_then(|()| self.restart(next, &B::default()));
+            disk::seal(&path, &parquet, beside).and_then(|()| self.restart(next, &B::default()));
         if sealed.is_err() && path.exists() {
             self.poisoned = true;
         }
@@ -414,9 +504,10 @@ impl<B: Block> Tape<B> {
     pub(crate) fn truncate_after(&mut self, last: Step) -> Result<(), StoreError> {
         self.sync()?;
         let mut header = self.header.clone();
+        let mut known = BTreeSet::new();
         for number in 1..self.header.generation {
-            let (block, _) = read_segment::<B>(&self.dir, &self.run, number)?;
-            if block.last_step().is_some_and(|s| s > last) {
+            let peek = peek::<B>(&self.dir, &self.run, number, &mut known)?;
+            if peek.last_step.is_some_and(|s| s > last) {
                 header.cut = Some(header.cut.map_or(last, |c| c.min(last)));
             }
         }
@@ -436,6 +527,7 @@ impl<B: Block> Tape<B> {
         self.names.renumber(block.names().to_vec());
         self.header = header;
         (self.end, self.acked, self.settled) = (end, end, end);
+        self.is_announced = false;
         self.n_live = block.len();
         Ok(())
     }

@@ -5,7 +5,7 @@
 //! are the list column `values`, those of f64 readings the list column `values_f64`; the other one is empty.
 
 use crate::rows::Numbering;
-use crate::tape::{Block, Tape};
+use crate::tape::{Block, Sealed, Tape};
 use crate::wire::{self, Cursor, Named};
 use crate::{StoreError, table};
 use ontogeny_core::Step;
@@ -171,6 +171,7 @@ impl TensorBlock {
 
 impl Block for TensorBlock {
     const KIND: &'static str = "tensors";
+    const VERSION: u32 = 1;
 
     fn names(&self) -> &[Named] {
         &self.names
@@ -213,12 +214,12 @@ impl Block for TensorBlock {
         self.rows.iter().map(|r| r.step).max()
     }
 
-    fn to_parquet(
+    fn sealed(
         &self,
         path: &Path,
         run: &str,
         meta: &[(&str, String)],
-    ) -> Result<Vec<u8>, StoreError> {
+    ) -> Result<Sealed, StoreError> {
         let text = |f: fn(&Named) -> &str| {
             let texts: Vec<ByteArray> = self.names.iter().map(|n| f(n).into()).collect();
             Column::Text(self.rows.iter().map(|r| texts[r.number as usize].clone()).collect())
@@ -241,7 +242,8 @@ impl Block for TensorBlock {
             Column::Floats(self.rows.iter().map(single).collect()),
             Column::Doubles(self.rows.iter().map(double).collect()),
         ];
-        table::encode(path, SCHEMA, meta, &columns)
+        let parquet = table::encode(path, SCHEMA, meta, &columns)?.into();
+        Ok(Sealed { parquet, index: None })
     }
 
     fn from_table(table: &table::Table) -> Result<Self, StoreError> {

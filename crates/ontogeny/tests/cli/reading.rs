@@ -168,3 +168,26 @@ fn a_report_is_drawn_again_from_its_findings() {
     tiny   Does it learn?  ontogeny-store/studies/tiny/report.html
     ");
 }
+
+#[test]
+fn series_are_drawn_and_tell_where_their_readings_come_from() {
+    let sandbox = Sandbox::with_runs();
+    let said = sandbox.run("series tiny.s0 batch.loss --figure loss.svg --with tiny.s1").ok();
+    assert_eq!(said, "drew 120 readings into loss.svg\n");
+    let svg = fs::read_to_string(sandbox.path("loss.svg")).unwrap();
+    assert!(svg.contains("tiny.s0") && svg.contains("tiny.s1") && svg.contains("batch.loss"));
+    let text = sandbox.run("series tiny.s0 batch.loss --figure loss.jpg").fails_with(2);
+    assert!(text.contains("loss.jpg"), "{text}");
+    let text = sandbox.run("series tiny.s0 --figure loss.svg").fails_with(2);
+    assert!(text.contains("which series?"), "{text}");
+    let text = sandbox.run("series tiny.s0 batch.lss --figure loss.svg").fails_with(2);
+    assert!(text.contains("did you mean batch.loss?"), "{text}");
+
+    let json = sandbox.run("series tiny.s0 batch.loss --provenance --json").json();
+    let readings = json["series"][0]["readings"].as_array().unwrap();
+    assert_eq!(readings.len(), 60);
+    assert!(readings.iter().all(|r| r["session"] == 1 && r["counts"] == true));
+    let text = sandbox.run("series tiny.s0 batch.loss --provenance --from 58").ok();
+    assert!(text.starts_with("batch.loss\n"), "{text}");
+    assert!(text.lines().nth(1).unwrap().contains("session"), "{text}");
+}

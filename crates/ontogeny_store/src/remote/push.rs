@@ -303,7 +303,7 @@ impl Pusher<'_> {
     async fn events(&self, target: &mut Target<'_>, dir: &Path) -> Result<(), StoreError> {
         let (table, sums) = ("events.parquet", "events.b3");
         let Some(bytes) = disk::read_sealed(&dir.join(table))? else { return Ok(()) };
-        let new = disk::checksum_line(table, &bytes);
+        let new = disk::sum_line(Path::new(table), blake3::hash(&bytes));
         if target.n_bytes(table).is_some() && !target.has(table, &new[..64]) {
             let old = self.remote.get_all(&target.path(sums)).await?.unwrap_or_default();
             let old = String::from_utf8_lossy(&old).into_owned();

@@ -64,7 +64,7 @@ fn law_8_a_damaged_manifest_hurts_nobody() {
 fn law_8_a_flipped_byte_hurts_nobody() {
     insta::assert_snapshot!(check_damage(|run| flip(&run.join("metrics/seg-000001.parquet"), 100)), @"read run bad: its checksum does not match its content, bytes were changed; restore it from a copy: <store>/runs/bad/metrics/seg-000001.parquet");
     insta::assert_snapshot!(check_damage(|run| flip(&run.join("events.parquet"), 10)), @"read run bad: its checksum does not match its content, bytes were changed; restore it from a copy: <store>/runs/bad/events.parquet");
-    insta::assert_snapshot!(check_damage(|run| flip(&run.join("metrics/live.log"), 150)), @"read run bad: the log is damaged at byte 95, before its acknowledged end at 702; restore it from a copy: <store>/runs/bad/metrics/live.log");
+    insta::assert_snapshot!(check_damage(|run| flip(&run.join("metrics/live.log"), 150)), @"read run bad: the log is damaged at byte 95, before its acknowledged end at 707; restore it from a copy: <store>/runs/bad/metrics/live.log");
     insta::assert_snapshot!(check_damage(|run| {
         let path = run.join("checkpoints/20.json");
         let text = fs::read_to_string(&path).unwrap();

@@ -13,6 +13,7 @@ mod ledger;
 mod model;
 #[path = "../../../ontogeny_import/tests/mutation/mod.rs"]
 mod mutation;
+mod one_series;
 mod round_trip;
 mod staging;
 mod support;

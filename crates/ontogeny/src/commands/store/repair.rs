@@ -38,6 +38,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         let (do_it, did) = match repair {
             Repair::Remove { .. } => ("remove", "removed"),
             Repair::Cut(_) => ("cut", "cut"),
+            Repair::Index { .. } => ("make", "made"),
             Repair::SetAside { .. } => ("set aside", "set aside"),
         };
         let verb = if args.yes { did } else { do_it };
@@ -50,6 +51,9 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
                     "{verb} {} unacknowledged bytes at byte {} of {path}",
                     t.n_bytes, t.at_byte
                 )?;
+            }
+            Repair::Index { path } => {
+                writeln!(out, "{verb} the index {} anew", inside(&store, path))?;
             }
             Repair::SetAside { path, to, why } => {
                 let (path, to) = (inside(&store, path), inside(&store, to));
@@ -87,6 +91,7 @@ fn repair_json(store: &Store, repair: &Repair) -> Value {
         Repair::Cut(t) => json!({
             "action": "cut", "path": inside(store, &t.path), "at_byte": t.at_byte, "n_bytes": t.n_bytes,
         }),
+        Repair::Index { path } => json!({ "action": "index", "path": inside(store, path) }),
         Repair::SetAside { path, to, why } => json!({
             "action": "set_aside", "path": inside(store, path), "to": inside(store, to),
             "what": format!("failed to {why}"),

@@ -1,5 +1,8 @@
 //! `ontogeny series`: readings of one run, to look at or to take away.
 
+mod drawing;
+mod history;
+
 use crate::face::{Face, write_json};
 use crate::failure::Failure;
 use crate::names;
@@ -23,7 +26,9 @@ use std::path::PathBuf;
 Examples:
   ontogeny series skills.a.s0
   ontogeny series skills.a.s0 test.loss test.accuracy --every 100
-  ontogeny series skills.a.s0 --csv --out points.csv")]
+  ontogeny series skills.a.s0 --csv --out points.csv
+  ontogeny series skills.a.s0 test.loss --figure loss.svg --with skills.a.s1 --with skills.a.s2
+  ontogeny series skills.a.s0 test.loss --provenance")]
 pub(crate) struct Args {
     /// The run
     run: String,
@@ -54,6 +59,27 @@ pub(crate) struct Args {
     /// Leave out the readings of zooms
     #[arg(long)]
     recorded: bool,
+
+    /// Draw the named series, as SVG or PNG. Long ones are drawn from bins: nothing that would be seen is lost
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["csv", "out", "every"])]
+    figure: Option<PathBuf>,
+
+    /// Other runs, drawn beside it
+    #[arg(long, value_name = "RUN", requires = "figure")]
+    with: Vec<String>,
+
+    /// Print each recorded reading of the named series in the order of arrival: which session of the run wrote it, where
+    /// it lies, and whether it was late or was replaced since
+    #[arg(long, conflicts_with_all = ["csv", "out", "figure"])]
+    provenance: bool,
+}
+
+impl Args {
+    fn keeps(&self, s: Step) -> bool {
+        self.from.is_none_or(|from| s.0 >= from)
+            && self.to.is_none_or(|to| s.0 <= to)
+            && self.every.is_none_or(|n| s.0.is_multiple_of(n))
+    }
 }
 
 pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -63,6 +89,30 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let store = face.store()?;
     let id = names::run_id(&args.run)?;
     let reader = store.run(&id)?;
+    if (args.figure.is_some() || args.provenance) && args.names.is_empty() {
+        let help = format!("`ontogeny series {id}` lists what there is");
+        return Err(Failure::usage("which series? name one or more").help(help).into());
+    }
+    if let Some(path) = &args.figure {
+        let others = args.with.iter().map(|r| names::run_id(r));
+        let drawing = drawing::Drawing {
+            runs: std::iter::once(Ok(id)).chain(others).collect::<Result<_, _>>()?,
+            names: &args.names,
+            steps: Step(args.from.unwrap_or(0))..=Step(args.to.unwrap_or(u64::MAX)),
+            recorded: args.recorded,
+        };
+        let n = drawing.write(&store, path)?;
+        if face.json {
+            write_json(out, &json!({ "file": path, "n_readings": n }))?;
+        } else {
+            let n = count(usize::try_from(n)?, "reading");
+            writeln!(out, "drew {n} into {}", path.display())?;
+        }
+        return Ok(());
+    }
+    if args.provenance {
+        return history::write(&reader, &args.names, |s| args.keeps(s), face, out);
+    }
     let exports = args.csv || args.out.is_some();
     if args.names.is_empty() && !exports && !face.json {
         return list(&reader, args.recorded, out);
@@ -105,11 +155,11 @@ fn list(reader: &RunReader, recorded: bool, out: &mut dyn Write) -> anyhow::Resu
         table.row(cells.map(str::to_owned).into_iter().chain(last));
         Ok(())
     };
-    let all = if recorded { reader.recorded()? } else { reader.all_series()? };
-    for s in all.values() {
-        let last = s.last().map(|p| number(p.value)).unwrap_or_default();
-        let steps = span(s.points.iter().map(|p| p.step));
-        row([&s.name, &s.unit, "", &s.points.len().to_string(), &steps, &last], &s.name)?;
+    let all = if recorded { reader.recorded_summaries()? } else { reader.summaries()? };
+    for s in all {
+        let steps = span([s.all.first.step, s.all.last.step].into_iter());
+        let (n, last) = (s.all.n.to_string(), number(s.all.last.value));
+        row([&s.name, &s.unit, "", &n, &steps, &last], &s.name)?;
     }
     for name in vector_names(reader, recorded)? {
         let readings = vectors(reader, &name, recorded)?;
@@ -119,6 +169,22 @@ fn list(reader: &RunReader, recorded: bool, out: &mut dyn Write) -> anyhow::Resu
         row([name.as_str(), &last.unit, &shape, &n, &steps, ""], &name)?;
     }
     Ok(table.write(out, "")?)
+}
+
+/// That there is no series of that name, and which one may be meant.
+fn unknown(reader: &RunReader, name: &str, recorded: bool) -> anyhow::Result<Failure> {
+    let mut there_is = series_names(reader, recorded)?;
+    there_is.extend(vector_names(reader, recorded)?);
+    let help = format!("`ontogeny series {}` lists what there is", reader.manifest().run);
+    Ok(names::unknown("series", name, there_is.iter().map(String::as_str)).help(help))
+}
+
+fn series_names(reader: &RunReader, recorded: bool) -> Result<Vec<String>, StoreError> {
+    if recorded {
+        Ok(reader.recorded_summaries()?.into_iter().map(|s| s.name).collect())
+    } else {
+        reader.series_names()
+    }
 }
 
 fn vector_names(reader: &RunReader, recorded: bool) -> Result<Vec<String>, StoreError> {
@@ -149,18 +215,16 @@ struct Chosen<'a> {
 
 impl<'a> Chosen<'a> {
     fn read(reader: &'a RunReader, args: &Args) -> anyhow::Result<Self> {
-        let all = if args.recorded { reader.recorded()? } else { reader.all_series()? };
         let tensor_names = vector_names(reader, args.recorded)?;
-        let names: Vec<&String> = if args.names.is_empty() {
-            all.keys().chain(&tensor_names).collect()
+        let every_name;
+        let names: &[String] = if args.names.is_empty() {
+            every_name =
+                series_names(reader, args.recorded)?.into_iter().chain(tensor_names.clone());
+            &every_name.collect::<Vec<_>>()
         } else {
-            args.names.iter().collect()
+            &args.names
         };
-        let keeps = |s: Step| {
-            args.from.is_none_or(|from| s.0 >= from)
-                && args.to.is_none_or(|to| s.0 <= to)
-                && args.every.is_none_or(|n| s.0.is_multiple_of(n))
-        };
+        let keeps = |s: Step| args.keeps(s);
         let mut chosen = Self { series: Vec::new(), tensors: Vec::new(), zoomed: BTreeMap::new() };
         for name in names {
             if !args.recorded {
@@ -168,18 +232,17 @@ impl<'a> Chosen<'a> {
                 zoomed.retain(|&step, _| keeps(step));
                 chosen.zoomed.insert(name.clone(), zoomed);
             }
-            if let Some(s) = all.get(name) {
-                let points = s.points.iter().filter(|p| keeps(p.step)).copied().collect();
-                chosen.series.push(Series { points, ..s.clone() });
+            let found =
+                if args.recorded { reader.recorded_series(name)? } else { reader.series(name)? };
+            if let Some(mut s) = found {
+                s.points.retain(|p| keeps(p.step));
+                chosen.series.push(s);
             } else if tensor_names.contains(name) {
                 let readings = vectors(reader, name, args.recorded)?.iter();
                 let readings = readings.filter(|r| keeps(r.step)).collect();
                 chosen.tensors.push((name.clone(), readings));
             } else {
-                let there_is = all.keys().chain(&tensor_names).map(String::as_str);
-                let run = &reader.manifest().run;
-                let help = format!("`ontogeny series {run}` lists what there is");
-                return Err(names::unknown("series", name, there_is).help(help).into());
+                return Err(unknown(reader, name, args.recorded)?.into());
             }
         }
         Ok(chosen)
