@@ -4,6 +4,7 @@
 
 pub mod modular;
 pub mod sparse_parity;
+pub mod teacher_mixture;
 pub mod two_block;
 
 use crate::TrainError;
@@ -12,6 +13,7 @@ use ontogeny_engine::{Batch, Outputs};
 use serde::{Deserialize, Serialize};
 use sparse_parity::SparseParityConfig;
 use std::sync::Arc;
+use teacher_mixture::TeacherMixtureConfig;
 use two_block::TwoBlockConfig;
 
 /// Which task, with its settings.
@@ -22,6 +24,8 @@ pub enum TaskConfig {
     Modular(ModularConfig),
     /// Many parities of few bits each, met at different rates.
     SparseParity(SparseParityConfig),
+    /// Two clusters, each labelled by a teacher of its own.
+    TeacherMixture(TeacherMixtureConfig),
     /// A core that is hard to read beside a shortcut that is easy.
     TwoBlock(TwoBlockConfig),
 }
@@ -160,6 +164,7 @@ impl TaskConfig {
         match self {
             Self::Modular(c) => c.check(),
             Self::SparseParity(c) => c.check(),
+            Self::TeacherMixture(c) => c.check(),
             Self::TwoBlock(c) => c.check(),
         }
     }
@@ -169,6 +174,7 @@ impl TaskConfig {
         match self {
             Self::Modular(c) => c.shape(),
             Self::SparseParity(c) => c.shape(),
+            Self::TeacherMixture(c) => c.shape(),
             Self::TwoBlock(c) => c.shape(),
         }
     }
@@ -178,6 +184,7 @@ impl TaskConfig {
         match self {
             Self::Modular(c) => Box::new(c.build(data_seed)),
             Self::SparseParity(c) => Box::new(c.build(data_seed)),
+            Self::TeacherMixture(c) => Box::new(c.build(data_seed)),
             Self::TwoBlock(c) => Box::new(c.build(data_seed)),
         }
     }

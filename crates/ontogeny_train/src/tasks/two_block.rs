@@ -130,6 +130,31 @@ impl TwoBlockConfig {
         }
     }
 
+    /// Correlation of attribute and label among the training examples of `data_seed`: what whoever has the data can
+    /// measure. `None` if one of them does not vary.
+    pub fn measured_correlation(&self, data_seed: u64) -> Option<f64> {
+        let stream = Philox::new(data_seed, "two_block.train");
+        let (mut a, mut y, mut both) = (0.0, 0.0, 0.0);
+        for i in 0..self.n_train as u64 {
+            let (attribute, label) = self.marks(stream.at(i), self.label_noise).0;
+            a += f64::from(attribute);
+            y += f64::from(label);
+            both += f64::from(attribute * label);
+        }
+        let n = self.n_train as f64;
+        let (a, y) = (a / n, y / n);
+        let spread = (a * (1.0 - a) * y * (1.0 - y)).sqrt();
+        (spread > 0.0).then(|| (both / n - a * y) / spread)
+    }
+
+    /// Attribute and label of an example, and its answer before label noise.
+    fn marks(&self, draws: Draws, label_noise: f64) -> ((u32, u32), bool) {
+        let a = draws.uniform(0) < self.majority;
+        let y = if draws.uniform(1) < 0.5 * (1.0 + self.rho) { a } else { !a };
+        let label = if draws.uniform(3) < label_noise { !y } else { y };
+        ((u32::from(a), u32::from(label)), y)
+    }
+
     fn core(&self) -> usize {
         self.k * BLOCK
     }
@@ -225,8 +250,7 @@ impl<'a> Maker<'a> {
         };
         for i in 0..n as u64 {
             let draws = stream.at(i);
-            let a = draws.uniform(0) < c.majority;
-            let y = if draws.uniform(1) < 0.5 * (1.0 + c.rho) { a } else { !a };
+            let ((a, label), y) = c.marks(draws, label_noise);
             let bits = draws.u64(2);
             let mut noise = (16..).map(|j| draws.normal(j));
             let mut product = 1.0;
@@ -238,12 +262,11 @@ impl<'a> Maker<'a> {
                 product *= sign;
                 made.write(c.core_gain * sign, &self.directions[s], &mut noise);
             }
-            let sign = if a { 1.0 } else { -1.0 };
+            let sign = if a == 1 { 1.0 } else { -1.0 };
             made.write(c.shortcut_gain * sign, &self.directions[c.k], &mut noise);
             made.values.extend(noise.take(NOISE).map(|x| x as f32));
-            let label = if draws.uniform(3) < label_noise { !y } else { y };
-            made.a.push(u32::from(a));
-            made.y.push(u32::from(label));
+            made.a.push(a);
+            made.y.push(label);
         }
         made
     }
@@ -545,6 +568,10 @@ pub(crate) mod tests {
         // Four standard errors of a share at n = 20,000 are at most .0142.
         assert!((share(&|i| s.a[i] == 1) - 0.6).abs() < 0.0142);
         assert!((share(&|i| s.a[i] == s.y[i]) - 0.85).abs() < 0.0142);
+        // P(y = 1) = .6 * .85 + .4 * .15 = .57; covariance .51 - .6 * .57.
+        let r = 0.168 / (0.6f64 * 0.4 * 0.57 * 0.43).sqrt();
+        let clean = TwoBlockConfig { label_noise: 0.0, ..c.clone() };
+        assert!((clean.measured_correlation(5).unwrap() - r).abs() < 0.02);
         let a = signal(&s, 16..24, |i| 2.0 * f64::from(s.a[i]) - 1.0);
         // Length of a mean vector: its noise adds sqrt(8 / n) at most a few times over.
         assert!((a - 2.0).abs() < 0.06, "{a}");

@@ -190,7 +190,7 @@ pub(super) fn event(k: usize) -> String {
 pub(super) fn rates(config: &RunConfig) -> Vec<f64> {
     match &config.task {
         TaskConfig::SparseParity(p) => p.probabilities(),
-        TaskConfig::Modular(_) | TaskConfig::TwoBlock(_) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
