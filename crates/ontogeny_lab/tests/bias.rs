@@ -113,7 +113,7 @@ fn a_study_of_bias_goes_from_configurations_to_findings_and_is_read_again() {
     let forecasts: Vec<_> = (entries.iter())
         .filter_map(|e| if let LedgerBody::Forecast(f) = &e.body { Some(f) } else { None })
         .collect();
-    assert!(forecasts.len() >= 12 * 3 * 3, "{}", forecasts.len());
+    assert!(forecasts.len() >= 8 * 3 * 3, "{}", forecasts.len());
     for f in &forecasts {
         let Target::Value { series, at, .. } = &f.target else { panic!("{:?}", f.target) };
         assert!(series.starts_with("audit.") && f.sealed_at < *at, "{}", f.id);

@@ -170,8 +170,9 @@ impl RunConfig {
         in_range("lanes.chunk_examples", chunk, 1.0, f64::MAX, "a chunk holds an example")?;
         let every = self.record.probe_every as f64;
         in_range("record.probe_every", every, 1.0, f64::MAX, "steps between readings")?;
-        if let Some(w) = self.record.probe_at.windows(2).find(|w| w[0] >= w[1]) {
-            let value = format!("{}, {}", w[0], w[1]);
+        let mut pairs = self.record.probe_at.iter().zip(self.record.probe_at.iter().skip(1));
+        if let Some((a, b)) = pairs.find(|(a, b)| a >= b) {
+            let value = format!("{a}, {b}");
             let (key, why) = ("record.probe_at", "each reading is taken once");
             return Err(TrainError::OutOfRange {
                 key,

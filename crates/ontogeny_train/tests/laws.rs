@@ -223,6 +223,28 @@ fn law_2_forks_are_exact_in_the_middle_of_a_treatment_and_with_momentum() {
 }
 
 #[test]
+fn readings_out_of_order_and_treatments_out_of_range_are_refused_by_name() {
+    let error = |set: &str| {
+        apply_set(&two_block(None), &[parse_set(set).unwrap()]).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error("record.probe_at=[1,5,5]"),
+        "configuration key record.probe_at is 5, 5, but must lie in increasing order (each reading is taken once)"
+    );
+    assert_eq!(
+        error(
+            r#"task.treatment={"how":{"kind":"shortcut_dropout","p":1.5},"from":0,"until":null}"#
+        ),
+        "configuration key task.treatment.how.p is 1.5, but must lie in [0, 1] (it is a probability)"
+    );
+    assert_eq!(
+        error("task.majority=1"),
+        "configuration key task.majority is 1, but must lie in [0.05, 0.95] (both attributes must be met, or \
+         nothing can be compared)"
+    );
+}
+
+#[test]
 fn a_treatment_changes_nothing_before_its_window_and_something_in_it() {
     let mut plain = trainer(two_block(None), 1);
     let mut others: Vec<Trainer> =

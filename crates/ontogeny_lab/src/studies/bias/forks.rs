@@ -101,7 +101,7 @@ pub(super) fn run<'a>(
         let cells = again.iter().filter_map(|other| {
             let first = test.iter().find(|r| r.manifest.cell == other.manifest.cell)?;
             let both = [first, other].map(|r| outcome(r, series, sizes.horizon));
-            Some(both.into_iter().collect::<Option<Vec<f64>>>()?)
+            both.into_iter().collect::<Option<Vec<f64>>>()
         });
         seed_band(&cells.collect::<Vec<_>>())
     };
@@ -148,6 +148,7 @@ pub(super) fn run<'a>(
     let readout = judge.readout();
     let n_parents = parents.len();
     Ok(Outcome {
+        forked,
         n_verified,
         band,
         flip_band,
@@ -156,7 +157,6 @@ pub(super) fn run<'a>(
         early_less_late,
         readout,
         n_parents,
-        forked,
     })
 }
 

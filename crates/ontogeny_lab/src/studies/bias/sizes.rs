@@ -61,13 +61,15 @@ impl Sizes {
             Tier::Paper => Self { n_fit: 240, n_test: 480, n_again: 120, n_forked: 60, ..study },
         };
         match n_seeds {
-            // A small grid of the same kind, in proportion.
+            // A small grid of shorter runs, to try things out.
             Some(n) => Self {
+                horizon: 600,
                 n_fit: 20 * n,
-                n_test: 12 * n,
+                n_test: 8 * n,
                 n_again: 4 * n,
                 n_forked: n as usize + 1,
-                ..tier
+                n_probe: 512,
+                n_audit: 1024,
             },
             None => tier,
         }
