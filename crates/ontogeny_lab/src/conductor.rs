@@ -328,14 +328,14 @@ impl<'a> Running<'a> {
 
     /// Trains to the end, to divergence, or until asked to stop.
     fn go(&mut self, observer: &mut dyn Observer) -> Result<(), LabError> {
-        let every = self.plan.config.record.probe_every;
+        let record = &self.plan.config.record;
         let checkpoint_every = self.plan.config.record.checkpoint_every;
         let horizon = self.plan.config.horizon;
         let first = self.trainer.state().step;
         loop {
             let step = self.trainer.state().step;
             let is_last = step.0 >= horizon;
-            if step.0.is_multiple_of(every) || is_last || step == first {
+            if record.reads(step.0) || is_last || step == first {
                 // A resumed run has this reading already; it comes out the same and replaces itself.
                 self.read(step, is_last)?;
                 observer.reading(&Live {
@@ -363,7 +363,7 @@ impl<'a> Running<'a> {
                     return Err(LabError::Stopped);
                 }
             }
-            if let Some(reason) = self.update(step, every)? {
+            if let Some(reason) = self.update(step)? {
                 return self.close(reason);
             }
         }
@@ -371,7 +371,7 @@ impl<'a> Running<'a> {
 
     /// One update. Its numbers are kept at the step it makes: that is when they are known, and a prefix cut
     /// there is the same whether the run goes on or not.
-    fn update(&mut self, step: Step, every: u64) -> Result<Option<StopReason>, LabError> {
+    fn update(&mut self, step: Step) -> Result<Option<StopReason>, LabError> {
         let start = self.conductor.clock.unix_secs();
         let update = match self.trainer.update() {
             Ok(u) => u,
@@ -387,13 +387,14 @@ impl<'a> Running<'a> {
         self.last_loss = update.loss;
         let made = step.next();
         let mut rows = vec![("batch.loss", "nats", update.loss)];
-        if made.0.is_multiple_of(every) {
+        let is_read = self.plan.config.record.reads(made.0);
+        if is_read {
             rows.extend([("batch.accuracy", "1", update.accuracy), ("lr", "1", update.lr)]);
             if update.update_cosine.is_finite() {
                 rows.push(("update.cosine", "1", update.update_cosine));
             }
         }
-        let is_read = made.0.is_multiple_of(every) || made.0 >= self.plan.config.horizon;
+        let is_read = is_read || made.0 >= self.plan.config.horizon;
         if self.is_hashed(made) && !is_read {
             rows.push((STATE_HASH, "1", bits_of(&self.trainer.state().hash())));
         }

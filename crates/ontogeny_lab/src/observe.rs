@@ -30,7 +30,13 @@ pub(crate) fn observe(
     let outputs: Vec<&Outputs> = is_known.then_some(&*joined).into_iter().chain(&others).collect();
     let state = trainer.state();
     let layout = trainer.layout();
+    let batches = if probes.reads_gradients() { task.gradient_batches() } else { &[] };
+    let gradients: Vec<(&str, Vec<f32>)> = (batches.iter())
+        .filter(|(_, batch)| batch.n_examples() > 0)
+        .map(|(name, batch)| Ok((*name, trainer.gradient_of(batch)?)))
+        .collect::<Result<_, TrainError>>()?;
     let mut seen = Observation::new(state.step);
+    seen.named_grads = gradients.iter().map(|(name, g)| (*name, g.as_slice())).collect();
     seen.train_loss = train_loss;
     seen.grads = Some(trainer.last_gradient()).filter(|g| !g.is_empty());
     seen.update = Some(state.previous_update.as_slice()).filter(|u| !u.is_empty());

@@ -65,9 +65,10 @@ impl RunRecord {
 }
 
 /// Whether a series says how a run was kept and not what it was: costs differ from machine to machine, and how often
-/// the state is hashed is a choice of who records. No forecaster sees it, and no sealed prefix holds it.
+/// the state is hashed is a choice of who records. Likewise what was read on the audit split, which decides outcomes and
+/// must inform nobody before. No forecaster sees it, and no sealed prefix holds it.
 pub(crate) fn is_bookkeeping(name: &str) -> bool {
-    name.starts_with("cost.") || name == STATE_HASH
+    name.starts_with("cost.") || name.starts_with("audit.") || name == STATE_HASH
 }
 
 /// A prefix over everything but the bookkeeping.

@@ -6,8 +6,8 @@ use crate::record::is_bookkeeping;
 use crate::{LabError, RunRecord};
 use ontogeny_analysis::distribution::{Cdf, Support, difference};
 use ontogeny_analysis::forecasters::{
-    BASELINES, CalibrationOptions, NamedFitted, NotFitted, Query, Theory, TrainingRun, Verdict,
-    calibrate, fit_baselines, rivals,
+    BASELINES, CalibrationOptions, Exchanged, NamedFitted, NotFitted, Query, Theory, TrainingRun,
+    Verdict, calibrate, fit_baselines, leave_cell_out, leave_one_out, rivals,
 };
 use ontogeny_analysis::scores::{judge, support_of};
 use ontogeny_core::{
@@ -28,6 +28,16 @@ pub(crate) fn training_run(record: &RunRecord, features: Features) -> TrainingRu
         series: record.series.values().filter(|s| !is_bookkeeping(&s.name)).cloned().collect(),
         events: record.events.clone(),
     }
+}
+
+/// A baseline beside the common ones.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    /// The baseline.
+    pub theory: Box<dyn Theory>,
+    /// Whether a theory must beat it on the fit runs to speak at all. One that spends more than the run itself stands
+    /// beside every forecast, but decides about nobody's silence.
+    pub can_silence: bool,
 }
 
 /// A registered question: one target at one cutoff, with everybody who answers it.
@@ -58,13 +68,42 @@ impl Question {
         theories: &[Box<dyn Theory>],
         runs: &[TrainingRun],
     ) -> Self {
-        let (baselines, mut missing) = fit_baselines(runs, &query);
+        let asked = query.clone();
         let options = CalibrationOptions::default();
-        let against = rivals(BASELINES, runs, &query, options.by);
+        Self::fit_beside((property, family), (query, &asked), theories, &[], runs, options)
+    }
+
+    /// [`fit`](Self::fit) with more baselines than the common ones, and with the question put to the fit runs in other
+    /// words (`asked`): where the outcome is read from a series that no forecaster may see, fit runs answer under the
+    /// name of the series that it may.
+    pub(crate) fn fit_beside(
+        (property, family): (&str, &str),
+        (query, asked): (Query, &Query),
+        theories: &[Box<dyn Theory>],
+        others: &[Beside],
+        runs: &[TrainingRun],
+        options: CalibrationOptions,
+    ) -> Self {
+        let (mut baselines, mut missing) = fit_baselines(runs, asked);
+        let mut against = rivals(BASELINES, runs, asked, options.by);
+        for Beside { theory: other, can_silence } in others {
+            let name = other.spec().name.to_owned();
+            if *can_silence {
+                let left = match options.by {
+                    Exchanged::Run => leave_one_out(&**other, runs, asked),
+                    Exchanged::Cell => leave_cell_out(&**other, runs, asked),
+                };
+                against.push((name.clone(), left));
+            }
+            match other.fit(runs, asked) {
+                Ok(f) => baselines.push((name, f)),
+                Err(e) => missing.push(e),
+            }
+        }
         let (mut fitted, mut verdicts) = (Vec::<NamedFitted>::new(), Vec::new());
         for theory in theories {
             let name = theory.spec().name.to_owned();
-            match calibrate(&**theory, &against, runs, &query, options) {
+            match calibrate(&**theory, &against, runs, asked, options) {
                 Ok(f) => {
                     verdicts.push((name.clone(), f.verdict().clone()));
                     fitted.push((name, Box::new(f)));

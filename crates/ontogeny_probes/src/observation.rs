@@ -76,6 +76,8 @@ pub struct Observation<'a> {
     pub update: Option<&'a [f32]>,
     /// What the update before it added, flat.
     pub previous_update: Option<&'a [f32]>,
+    /// Gradients of the mean losses of named batches, flat; empty unless a probe [reads them](crate::Probe::reads_gradients).
+    pub named_grads: Vec<(&'a str, &'a [f32])>,
     /// Loss of the training batch at this step, in nats; NaN if there was none.
     pub train_loss: f64,
     /// Evaluation sets, already run forward.
@@ -94,6 +96,7 @@ impl<'a> Observation<'a> {
             grads: None,
             update: None,
             previous_update: None,
+            named_grads: Vec::new(),
             train_loss: f64::NAN,
             sets: Vec::new(),
             modular: None,

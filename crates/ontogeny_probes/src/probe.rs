@@ -48,6 +48,11 @@ pub trait Probe: Send + std::fmt::Debug {
         out: &mut Readings,
     ) -> Result<(), ProbeError>;
 
+    /// Whether it reads [`Observation::named_grads`], which cost a backward pass each and are made for nobody else.
+    fn reads_gradients(&self) -> bool {
+        false
+    }
+
     /// What it remembers, as finite numbers; empty for a probe that remembers nothing.
     fn state(&self) -> Vec<f64> {
         Vec::new()

@@ -43,6 +43,11 @@ impl ProbeSet {
         self.probes.iter().map(|p| p.spec().name)
     }
 
+    /// Whether one of its probes reads the gradients of named batches.
+    pub fn reads_gradients(&self) -> bool {
+        self.probes.iter().any(|p| p.reads_gradients())
+    }
+
     /// Lets every probe read `observation` and adds what they write to `out`. A failing probe leaves a reason.
     pub fn measure(&mut self, observation: &Observation<'_>, out: &mut Readings) {
         for probe in &mut self.probes {

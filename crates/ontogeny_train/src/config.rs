@@ -86,6 +86,17 @@ pub struct RecordPlan {
     /// versions mean what they meant.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hash_every: u64,
+    /// Steps of readings beside those of `probe_every`, increasing. Left out of a written configuration where there
+    /// are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probe_at: Vec<u64>,
+}
+
+impl RecordPlan {
+    /// Whether the probes read at `step`, the ends of a run apart.
+    pub fn reads(&self, step: u64) -> bool {
+        step.is_multiple_of(self.probe_every) || self.probe_at.binary_search(&step).is_ok()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
@@ -159,6 +170,17 @@ impl RunConfig {
         in_range("lanes.chunk_examples", chunk, 1.0, f64::MAX, "a chunk holds an example")?;
         let every = self.record.probe_every as f64;
         in_range("record.probe_every", every, 1.0, f64::MAX, "steps between readings")?;
+        let mut pairs = self.record.probe_at.iter().zip(self.record.probe_at.iter().skip(1));
+        if let Some((a, b)) = pairs.find(|(a, b)| a >= b) {
+            let value = format!("{a}, {b}");
+            let (key, why) = ("record.probe_at", "each reading is taken once");
+            return Err(TrainError::OutOfRange {
+                key,
+                value,
+                allowed: "increasing order".into(),
+                why,
+            });
+        }
         self.task.check()?;
         self.model.check(&self.task.shape())
     }

@@ -17,6 +17,8 @@ pub struct TrainState {
     pub optim: OptimState,
     /// The slow gradient, if the filter is on.
     pub grokfast: Grokfast,
+    /// Weights of the groups that a task adapts; empty before the first change.
+    pub group_weights: Vec<f64>,
     /// Last update, for the cosine between successive updates.
     pub previous_update: Vec<f32>,
     /// The clocks beside the step.
@@ -58,7 +60,11 @@ impl TrainState {
 
     /// The numbers beside the tensors, as JSON.
     pub fn extra(&self) -> serde_json::Value {
-        serde_json::json!({ "step": self.step, "optim_t": self.optim.t, "clocks": self.clocks })
+        let mut extra = serde_json::json!({ "step": self.step, "optim_t": self.optim.t, "clocks": self.clocks });
+        if !self.group_weights.is_empty() {
+            extra["group_weights"] = serde_json::json!(self.group_weights);
+        }
+        extra
     }
 
     /// Rebuilds a state from what [`for_each_tensor`](Self::for_each_tensor) and [`extra`](Self::extra) gave.
@@ -79,6 +85,10 @@ impl TrainState {
         let step: Step = serde_json::from_value(number("step")?).map_err(json)?;
         let t: u64 = serde_json::from_value(number("optim_t")?).map_err(json)?;
         let clocks: Clocks = serde_json::from_value(number("clocks")?).map_err(json)?;
+        let group_weights: Vec<f64> = match extra.get("group_weights") {
+            Some(weights) => serde_json::from_value(weights.clone()).map_err(json)?,
+            None => Vec::new(),
+        };
         let mut part = |prefix: &str| -> Result<Vec<f32>, TrainError> {
             let mut flat = Vec::with_capacity(layout.len());
             for (range, spec) in layout.iter() {
@@ -106,7 +116,8 @@ impl TrainState {
         }
         let optim = OptimState { m: part("optim.m")?, v: part("optim.v")?, t };
         let grokfast = Grokfast { h: part("grokfast.h")? };
-        Ok(Self { step, params, optim, grokfast, previous_update: part("update")?, clocks })
+        let previous_update = part("update")?;
+        Ok(Self { step, params, optim, grokfast, group_weights, previous_update, clocks })
     }
 
     /// BLAKE3, in hexadecimal, over step, updates and the bit patterns of every tensor; wall time is left out.
@@ -117,6 +128,10 @@ impl TrainState {
         for (part, values) in self.parts() {
             h.update(part.as_bytes());
             hash_values(&mut h, values);
+        }
+        // States without such weights have the hash they always had.
+        for w in &self.group_weights {
+            h.update(&w.to_bits().to_le_bytes());
         }
         h.finalize().to_hex().to_string()
     }

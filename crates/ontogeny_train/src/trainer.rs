@@ -1,7 +1,7 @@
 //! One optimizer update at a time.
 
 use crate::config::OptimizerName;
-use crate::tasks::{Task, TaskShape};
+use crate::tasks::{Given, Task, TaskShape};
 use crate::{RunConfig, TrainError, TrainState};
 use ontogeny_core::{Clocks, Schedule, Seeds, Step};
 use ontogeny_engine::optim::{Grokfast, Hyper, OptimState, OptimizerKind};
@@ -58,6 +58,7 @@ impl Trainer {
             params,
             optim,
             grokfast: Grokfast::default(),
+            group_weights: Vec::new(),
             previous_update: Vec::new(),
             clocks: Clocks::default(),
         };
@@ -142,11 +143,25 @@ impl Trainer {
     /// [`TrainError::Diverged`] if loss or gradient is not finite: the state is left as it was.
     pub fn update(&mut self) -> Result<Update, TrainError> {
         let step = self.state.step;
-        let batch = self.task.batch(step.0);
+        let batch = self.batch()?;
         let (plan, objective) = (self.config.lanes, self.config.objective);
         let g = &mut self.gradient;
+        let mut group_weights = None;
         if self.ahead_of.take() == Some(step) {
             std::mem::swap(g, &mut self.ahead);
+        } else if self.task.adapts(step.0) {
+            let seen = (self.engine)
+                .gradient_and_outputs(
+                    &*self.net,
+                    &self.state.params,
+                    &batch,
+                    plan,
+                    objective,
+                    &[],
+                    g,
+                )
+                .map_err(|source| TrainError::Engine { step, source })?;
+            group_weights = Some(self.task.adapted(step.0, &self.state.group_weights, &seen));
         } else {
             (self.engine)
                 .gradient_into(&*self.net, &self.state.params, &batch, plan, objective, g)
@@ -155,6 +170,10 @@ impl Trainer {
         if !g.loss.is_finite() {
             return Err(TrainError::Diverged { step, what: "the loss" });
         }
+        let layout = Arc::clone(self.net.layout());
+        // Everything before the last layer, if that alone is to move.
+        let frozen = if self.task.trains_last_layer_only(step.0) { last_layer(&layout) } else { 0 };
+        g.grad[..frozen].fill(0.0);
         let grad_norm = norm(&g.grad);
         if !grad_norm.is_finite() {
             return Err(TrainError::Diverged { step, what: "the gradient" });
@@ -177,7 +196,8 @@ impl Trainer {
             momentum: at(&o.beta1),
         };
         let before = self.state.params.clone();
-        let layout = Arc::clone(self.net.layout());
+        // Momentum and decay move what has no gradient, too.
+        let moments = (frozen > 0).then(|| self.state.optim.clone());
         kind(&self.config, step).update(
             &self.engine,
             &layout,
@@ -186,6 +206,18 @@ impl Trainer {
             &mut self.state.params,
             &g.grad,
         );
+        if let Some(moments) = moments {
+            self.state.params[..frozen].copy_from_slice(&before[..frozen]);
+            let optim = &mut self.state.optim;
+            for (now, then) in [(&mut optim.m, &moments.m), (&mut optim.v, &moments.v)] {
+                if !then.is_empty() {
+                    now[..frozen].copy_from_slice(&then[..frozen]);
+                }
+            }
+        }
+        if let Some(weights) = group_weights {
+            self.state.group_weights = weights;
+        }
         let mut made = before;
         for (old, new) in made.iter_mut().zip(&self.state.params) {
             *old = new - *old;
@@ -217,7 +249,7 @@ impl Trainer {
     /// [`TrainError::Engine`] if the engine refuses.
     pub fn look_ahead(&mut self, taps: &[&str]) -> Result<Outputs, TrainError> {
         let step = self.state.step;
-        let batch = self.task.batch(step.0);
+        let batch = self.batch()?;
         let (plan, objective) = (self.config.lanes, self.config.objective);
         let (params, out) = (&self.state.params, &mut self.ahead);
         let seen = (self.engine)
@@ -244,6 +276,26 @@ impl Trainer {
         Ok(true)
     }
 
+    /// The batch of the coming update.
+    fn batch(&self) -> Result<Arc<Batch>, TrainError> {
+        let step = self.state.step.0;
+        let pool = self.task.pool(step).map(|b| self.outputs(&b, &[])).transpose()?;
+        let given = Given { group_weights: &self.state.group_weights, pool: pool.as_ref() };
+        Ok(self.task.batch_given(step, given))
+    }
+
+    /// The gradient of the mean loss of `batch` at the current weights. Nothing of the run changes.
+    ///
+    /// # Errors
+    /// [`TrainError::Engine`] if the engine refuses.
+    pub fn gradient_of(&self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
+        let (plan, objective) = (self.config.lanes, self.config.objective);
+        (self.engine)
+            .gradient(&*self.net, &self.state.params, batch, plan, objective)
+            .map(|g| g.grad)
+            .map_err(|source| TrainError::Engine { step: self.state.step, source })
+    }
+
     /// Logits and the named activations of evaluation set `i` at the current weights.
     ///
     /// # Errors
@@ -265,6 +317,13 @@ impl Trainer {
 
 /// Most examples of an evaluation that are computed at once in a lane.
 const EVAL_CHUNK: usize = 4096;
+
+/// Where the parameters of the last layer begin: those whose names share the stem of the last parameter.
+fn last_layer(layout: &Layout) -> usize {
+    let stem = |name: &str| name.rsplit_once('.').map_or(name.to_owned(), |(s, _)| s.to_owned());
+    let last = layout.specs().last().map(|s| stem(&s.name)).unwrap_or_default();
+    layout.iter().find(|(_, s)| stem(&s.name) == last).map_or(0, |(range, _)| range.start)
+}
 
 /// Euclidean norm, accumulated in `f64`.
 fn norm(v: &[f32]) -> f64 {

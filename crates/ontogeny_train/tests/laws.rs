@@ -7,6 +7,7 @@ use ontogeny_train::models::{Activation, MlpConfig, ModelConfig, TransformerConf
 use ontogeny_train::tasks::TaskConfig;
 use ontogeny_train::tasks::modular::ModularConfig;
 use ontogeny_train::tasks::sparse_parity::SparseParityConfig;
+use ontogeny_train::tasks::two_block::{How, Treatment, TwoBlockConfig};
 use ontogeny_train::{
     OptimizerConfig, RecordPlan, RunConfig, TrainError, TrainState, Trainer, apply_set, parse_set,
 };
@@ -21,7 +22,13 @@ fn grokking() -> RunConfig {
         optimizer: OptimizerConfig::adamw(3e-3, 1.0),
         horizon: 100,
         lanes: LanePlan { lanes: 4, chunk_examples: 16 },
-        record: RecordPlan { probe_every: 10, checkpoint_every: 0, probes: vec![], hash_every: 0 },
+        record: RecordPlan {
+            probe_every: 10,
+            checkpoint_every: 0,
+            probes: vec![],
+            hash_every: 0,
+            probe_at: vec![],
+        },
     }
 }
 
@@ -159,4 +166,105 @@ fn a_step_that_is_not_finite_is_refused_and_changes_nothing() {
     assert!(matches!(error, TrainError::Diverged { step: Step(0), .. }), "{error}");
     assert_eq!(error.to_string(), "training diverged at step 0: the loss is not finite");
     assert_eq!(t.state().hash(), before);
+}
+
+/// Two blocks, under a treatment that begins and ends between the checkpoints of the tests here.
+fn two_block(how: Option<How>) -> RunConfig {
+    let task = TwoBlockConfig {
+        majority: 0.6,
+        rho: 0.7,
+        k: 2,
+        core_gain: 1.5,
+        shortcut_gain: 2.0,
+        label_noise: 0.05,
+        n_train: 1024,
+        batch_examples: 64,
+        n_probe: 256,
+        n_audit: 256,
+        treatment: how.map(|how| Treatment { how, from: 10, until: Some(40) }),
+    };
+    let mut config = RunConfig {
+        task: TaskConfig::TwoBlock(task),
+        model: ModelConfig::Mlp(MlpConfig { widths: vec![16, 16], activation: Activation::Relu }),
+        ..grokking()
+    };
+    config.optimizer.name = ontogeny_train::OptimizerName::Sgd;
+    config.optimizer.lr = ontogeny_core::Schedule::Constant(0.05);
+    config.optimizer.weight_decay = ontogeny_core::Schedule::Constant(1e-3);
+    config
+}
+
+const TREATMENTS: [How; 5] = [
+    How::Balanced,
+    How::GroupDro { eta: 0.1 },
+    How::ErrorsUp { weight: 20.0 },
+    How::ShortcutDropout { p: 0.5 },
+    How::LastLayer,
+];
+
+#[test]
+fn law_2_forks_are_exact_in_the_middle_of_a_treatment_and_with_momentum() {
+    for how in TREATMENTS.map(Some).into_iter().chain([None]) {
+        let config = two_block(how);
+        let mut whole = trainer(config.clone(), 1);
+        go(&mut whole, 20);
+        let saved = through_a_checkpoint(&whole);
+        assert_eq!(saved.hash(), whole.state().hash(), "{how:?}");
+        let straight = go(&mut whole, 40);
+        for threads in [1, 3] {
+            let engine = Arc::new(Engine::cpu(threads).unwrap());
+            let seeds = Seeds::all(3);
+            let again = Trainer::from_state(config.clone(), seeds, engine, saved.clone());
+            let mut again = again.unwrap();
+            assert_eq!(go(&mut again, 40), straight, "{how:?}");
+            assert_eq!(again.state().hash(), whole.state().hash(), "{how:?}");
+        }
+    }
+}
+
+#[test]
+fn readings_out_of_order_and_treatments_out_of_range_are_refused_by_name() {
+    let error = |set: &str| {
+        apply_set(&two_block(None), &[parse_set(set).unwrap()]).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error("record.probe_at=[1,5,5]"),
+        "configuration key record.probe_at is 5, 5, but must lie in increasing order (each reading is taken once)"
+    );
+    assert_eq!(
+        error(
+            r#"task.treatment={"how":{"kind":"shortcut_dropout","p":1.5},"from":0,"until":null}"#
+        ),
+        "configuration key task.treatment.how.p is 1.5, but must lie in [0, 1] (it is a probability)"
+    );
+    assert_eq!(
+        error("task.majority=1"),
+        "configuration key task.majority is 1, but must lie in [0.05, 0.95] (both attributes must be met, or \
+         nothing can be compared)"
+    );
+}
+
+#[test]
+fn a_treatment_changes_nothing_before_its_window_and_something_in_it() {
+    let mut plain = trainer(two_block(None), 1);
+    let mut others: Vec<Trainer> =
+        TREATMENTS.iter().map(|how| trainer(two_block(Some(*how)), 1)).collect();
+    go(&mut plain, 10);
+    for (other, how) in others.iter_mut().zip(TREATMENTS) {
+        go(other, 10);
+        assert_eq!(other.state().params, plain.state().params, "{how:?}");
+    }
+    go(&mut plain, 5);
+    for (other, how) in others.iter_mut().zip(TREATMENTS) {
+        let before = other.state().clone();
+        go(other, 5);
+        assert_ne!(other.state().params, plain.state().params, "{how:?}");
+        if how == How::LastLayer {
+            let last = 16 * 2 + 2;
+            let rest = before.params.len() - last;
+            assert_eq!(other.state().params[..rest], before.params[..rest]);
+            assert_eq!(other.state().optim.m[..rest], before.optim.m[..rest]);
+            assert_ne!(other.state().params[rest..], before.params[rest..]);
+        }
+    }
 }

@@ -148,6 +148,7 @@ pub(crate) fn plan(seed: u64) -> RunPlan {
                 checkpoint_every: 20,
                 probes: vec!["set_loss".into(), "skill_losses".into()],
                 hash_every: 0,
+                probe_at: vec![],
             },
         },
         seeds: Seeds::all(seed),

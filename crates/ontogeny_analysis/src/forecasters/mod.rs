@@ -35,6 +35,7 @@ mod norm_passage;
 mod persistence;
 mod pooled;
 mod power_law;
+mod proxy_run;
 mod scaling_law;
 mod schedule_law;
 mod signals;
@@ -67,8 +68,11 @@ pub use mixture_law::MixtureShares;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
-pub use pooled::{Hazard, HierarchicalCurves, PooledForest, PooledHurdle, PooledRidge};
+pub use pooled::{
+    EarlyForest, Hazard, HierarchicalCurves, Known, PooledForest, PooledHurdle, PooledRidge,
+};
 pub use power_law::{PowerCurve, PowerLaw};
+pub use proxy_run::ProxyRun;
 pub use scaling_law::ScalingLaw;
 pub use schedule_law::ByPlan;
 pub use signals::{Link, Signal, SignalsAft};

@@ -3,15 +3,22 @@
 //! To add one: a file here, its `mod` line, and its row in [`interventions`]. Whatever a configuration key can
 //! say needs no file: `key=value` is an intervention too.
 
+mod balanced_groups;
+mod errors_up;
 mod grokfast;
+mod group_dro;
+mod last_layer;
 mod placebo;
 mod reweight;
+mod shortcut_dropout;
 mod swap_augment;
 mod weight_decay;
 
 pub use reweight::boosted;
 
 use ontogeny_train::RunConfig;
+use ontogeny_train::tasks::TaskConfig;
+use ontogeny_train::tasks::two_block::{How, Treatment};
 use serde_json::Value;
 
 /// `key=value` pairs of a configuration.
@@ -39,6 +46,11 @@ pub fn interventions() -> &'static [Intervention] {
         swap_augment::SPEC,
         grokfast::SPEC,
         reweight::UNIFORM,
+        balanced_groups::SPEC,
+        group_dro::SPEC,
+        errors_up::SPEC,
+        shortcut_dropout::SPEC,
+        last_layer::SPEC,
         placebo::SPEC,
     ];
     LIST
@@ -47,6 +59,25 @@ pub fn interventions() -> &'static [Intervention] {
 /// The intervention called `name`.
 pub fn intervention(name: &str) -> Option<&'static Intervention> {
     interventions().iter().find(|i| i.name == name)
+}
+
+/// A treatment of the task of two blocks, at every step; `None` for other tasks.
+fn treated(config: &RunConfig, how: How) -> Option<Change> {
+    let TaskConfig::TwoBlock(_) = &config.task else { return None };
+    let treatment = Treatment { how, from: 0, until: None };
+    Some(vec![set(TREATMENT, serde_json::to_value(treatment).ok()?)])
+}
+
+const TREATMENT: &str = "task.treatment";
+
+/// The same change with its treatment confined to the updates from step `from` on and before `until`.
+#[must_use]
+pub fn within(mut change: Change, from: u64, until: u64) -> Change {
+    for (_, value) in change.iter_mut().filter(|(key, _)| key == TREATMENT) {
+        value["from"] = from.into();
+        value["until"] = until.into();
+    }
+    change
 }
 
 fn set(key: &str, value: impl Into<Value>) -> (String, Value) {

@@ -2,6 +2,7 @@
 //!
 //! To add one: a file or folder here, its `mod` line, and its row in [`studies`].
 
+mod bias;
 mod grokking;
 mod skills;
 
@@ -102,7 +103,7 @@ pub struct Study {
 
 /// The list.
 pub fn studies() -> &'static [Study] {
-    const LIST: &[Study] = &[skills::STUDY, grokking::STUDY];
+    const LIST: &[Study] = &[skills::STUDY, grokking::STUDY, bias::STUDY];
     LIST
 }
 

@@ -31,6 +31,7 @@ pub(crate) fn config() -> RunConfig {
             checkpoint_every: 40,
             probes: PROBES.iter().map(ToString::to_string).collect(),
             hash_every: 0,
+            probe_at: vec![],
         },
     }
 }

@@ -2,13 +2,20 @@
 
 use crate::{ProbeEntry, ProbeError};
 
+pub mod bias_amplification;
+pub mod counterfactual_flip;
+pub mod counterfactual_shift;
 pub mod embedding_spectrum;
+pub mod group_gap;
+pub mod group_gradients;
 pub mod key_frequencies;
+pub mod linear_readout;
 pub mod progress_measures;
 pub mod set_loss;
 pub mod skill_losses;
 pub mod slingshots;
 pub mod weight_norms;
+pub mod zhao_bias;
 
 /// Every probe, in the order in which [`crate::ProbeSet::all`] runs them.
 const PROBES: &[ProbeEntry] = &[
@@ -28,6 +35,28 @@ const PROBES: &[ProbeEntry] = &[
         make: || Box::<progress_measures::ProgressMeasures>::default(),
     },
     ProbeEntry { spec: slingshots::SPEC, make: || Box::<slingshots::Slingshots>::default() },
+    ProbeEntry {
+        spec: bias_amplification::SPEC,
+        make: || Box::<bias_amplification::BiasAmplification>::default(),
+    },
+    ProbeEntry { spec: zhao_bias::SPEC, make: || Box::<zhao_bias::ZhaoBias>::default() },
+    ProbeEntry {
+        spec: counterfactual_flip::SPEC,
+        make: || Box::<counterfactual_flip::CounterfactualFlip>::default(),
+    },
+    ProbeEntry {
+        spec: counterfactual_shift::SPEC,
+        make: || Box::<counterfactual_shift::CounterfactualShift>::default(),
+    },
+    ProbeEntry { spec: group_gap::SPEC, make: || Box::<group_gap::GroupGap>::default() },
+    ProbeEntry {
+        spec: group_gradients::SPEC,
+        make: || Box::<group_gradients::GroupGradients>::default(),
+    },
+    ProbeEntry {
+        spec: linear_readout::SPEC,
+        make: || Box::<linear_readout::LinearReadout>::default(),
+    },
 ];
 
 /// Every probe, in the order in which [`crate::ProbeSet::all`] runs them.

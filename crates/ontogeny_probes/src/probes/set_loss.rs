@@ -2,8 +2,9 @@
 //!
 //! Cost: one exponential for every logit; the forward pass is the trainer's. The losses are exact in `f64`
 //! down to the smallest a network reaches (see [`Scores`]). Groups whose name begins with `skill.` are left to
-//! the probe `skill_losses`. Source: Power et al. 2022 (arXiv:2201.02177) for the split that shows grokking.
+//! the probe `skill_losses`, and sets called `<set>~<edit>` to the counterfactual probes. Source: Power et al. 2022 (arXiv:2201.02177) for the split that shows grokking.
 
+use crate::marked::EDIT;
 use crate::{
     Group, MeanScore, Observation, Output, Probe, ProbeError, ProbeSpec, Readings, Scores,
 };
@@ -50,7 +51,8 @@ impl Probe for SetLoss {
         if o.sets.is_empty() {
             return Err(ProbeError::Missing { what: "an evaluation set".into() });
         }
-        for (set, scores) in o.sets.iter().zip(o.scores()) {
+        let both = o.sets.iter().zip(o.scores());
+        for (set, scores) in both.filter(|(set, _)| !set.name.contains(EDIT)) {
             let scores = match scores {
                 Ok(scores) => scores,
                 Err(reason) => {

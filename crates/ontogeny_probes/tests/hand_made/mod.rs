@@ -19,6 +19,55 @@ pub(crate) struct HandMade {
     grads: Vec<f32>,
     update: Vec<f32>,
     previous_update: Vec<f32>,
+    marked: Marked,
+}
+
+/// A set of two classes whose examples have an attribute, with one edit for each of its parts.
+#[derive(Debug)]
+struct Marked {
+    targets: Vec<u32>,
+    aligned: Vec<u32>,
+    conflict: Vec<u32>,
+    /// Of the set, of its shortcut edit and of its core edit.
+    logits: [Vec<f32>; 3],
+    activations: Vec<f32>,
+    /// Gradients on the two sides.
+    grads: [Vec<f32>; 2],
+}
+
+impl Marked {
+    fn new() -> Self {
+        let draws = Philox::new(1, "marked").at(0);
+        let n = 200_u64;
+        let targets: Vec<u32> = (0..n).map(|i| (draws.u64(i) & 1) as u32).collect();
+        let (conflict, aligned) = (0..n as u32).partition(|i| i % 5 == 0);
+        let table = |from: u64, len: u64| -> Vec<f32> {
+            (0..len).map(|i| draws.normal(from + i) as f32).collect()
+        };
+        let logits = [1, 2, 3].map(|k| table(1000 * k, 2 * n));
+        let activations = table(10_000, 3 * n);
+        Self { targets, aligned, conflict, logits, activations, grads: [table(0, 9), table(9, 9)] }
+    }
+
+    fn sets(&self) -> [EvalSet<'_>; 3] {
+        let names = ["pairs", "pairs~shortcut", "pairs~core"];
+        let set = |i: usize| EvalSet {
+            name: names[i],
+            n_classes: 2,
+            logits: &self.logits[i],
+            targets: &self.targets,
+            taps: vec![Tap { name: "layers.1.post", width: 3, values: &self.activations }],
+            groups: if i == 0 { self.groups() } else { vec![] },
+        };
+        [set(0), set(1), set(2)]
+    }
+
+    fn groups(&self) -> Vec<Group<'_>> {
+        vec![
+            Group { name: "pairs.aligned", members: &self.aligned },
+            Group { name: "pairs.conflict", members: &self.conflict },
+        ]
+    }
 }
 
 impl HandMade {
@@ -90,6 +139,7 @@ impl HandMade {
             grads: flat(5),
             update: flat(6),
             previous_update: flat(7),
+            marked: Marked::new(),
         }
     }
 
@@ -99,6 +149,8 @@ impl HandMade {
         let tables = self.tensors.iter_mut().map(|(.., values)| values);
         let others = [&mut self.activations, &mut self.grads, &mut self.update];
         tables.chain(others).for_each(|table| table[1] = bad);
+        self.marked.activations[1] = bad;
+        self.marked.logits.iter_mut().chain(&mut self.marked.grads).for_each(|t| t[1] = bad);
         for (row, &target) in self.logits.chunks_mut(self.p).zip(&self.targets) {
             row[target as usize] = bad;
         }
@@ -132,6 +184,11 @@ impl HandMade {
                 Group { name: "skill.0", members: &self.test },
             ],
         }];
+        o.sets.extend(self.marked.sets());
+        o.named_grads = vec![
+            ("aligned", self.marked.grads[0].as_slice()),
+            ("conflict", self.marked.grads[1].as_slice()),
+        ];
         o.modular = Some(ModularGrid { p: self.p, is_train: &self.is_train });
         o
     }

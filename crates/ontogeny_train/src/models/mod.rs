@@ -3,10 +3,12 @@
 //! To add one: a file here, its `mod` line, and its row in [`ModelConfig`].
 
 mod conv;
+mod linear;
 mod mlp;
 mod transformer;
 
 pub use conv::ConvConfig;
+pub use linear::LinearConfig;
 pub use mlp::MlpConfig;
 pub use transformer::{Norm, Positions, TransformerConfig};
 
@@ -19,6 +21,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum ModelConfig {
+    /// One matrix.
+    Linear(LinearConfig),
     /// Fully connected layers.
     Mlp(MlpConfig),
     /// A decoder transformer.
@@ -65,6 +69,7 @@ impl ModelConfig {
     /// [`TrainError`] naming what does not fit.
     pub fn check(&self, shape: &TaskShape) -> Result<(), TrainError> {
         match self {
+            Self::Linear(_) => LinearConfig::check(shape),
             Self::Mlp(c) => c.check(shape),
             Self::Transformer(c) => c.check(shape),
             Self::Conv(c) => c.check(shape),
@@ -78,6 +83,7 @@ impl ModelConfig {
     pub fn build(&self, shape: &TaskShape) -> Result<Box<dyn Network>, TrainError> {
         self.check(shape)?;
         Ok(match self {
+            Self::Linear(_) => Box::new(LinearConfig::build(shape)),
             Self::Mlp(c) => Box::new(c.build(shape)),
             Self::Transformer(c) => Box::new(c.build(shape)),
             Self::Conv(c) => Box::new(c.build(shape)),
@@ -88,6 +94,7 @@ impl ModelConfig {
     /// row that it multiplies (Kaplan et al. 2020), embeddings not counted.
     pub fn flop_per_example(&self, shape: &TaskShape) -> f64 {
         6.0 * match self {
+            Self::Linear(_) => LinearConfig::multiplications(shape),
             Self::Mlp(c) => c.multiplications(shape),
             Self::Transformer(c) => c.multiplications(shape),
             Self::Conv(c) => c.multiplications(shape),

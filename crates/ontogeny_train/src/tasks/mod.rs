@@ -4,13 +4,17 @@
 
 pub mod modular;
 pub mod sparse_parity;
+pub mod teacher_mixture;
+pub mod two_block;
 
 use crate::TrainError;
 use modular::ModularConfig;
-use ontogeny_engine::Batch;
+use ontogeny_engine::{Batch, Outputs};
 use serde::{Deserialize, Serialize};
 use sparse_parity::SparseParityConfig;
 use std::sync::Arc;
+use teacher_mixture::TeacherMixtureConfig;
+use two_block::TwoBlockConfig;
 
 /// Which task, with its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +24,10 @@ pub enum TaskConfig {
     Modular(ModularConfig),
     /// Many parities of few bits each, met at different rates.
     SparseParity(SparseParityConfig),
+    /// Two clusters, each labelled by a teacher of its own.
+    TeacherMixture(TeacherMixtureConfig),
+    /// A core that is hard to read beside a shortcut that is easy.
+    TwoBlock(TwoBlockConfig),
 }
 
 /// What a network must read and say to do a task.
@@ -77,6 +85,15 @@ pub struct Contained {
     pub rest_batch: Arc<Batch>,
 }
 
+/// What the examples of an update may depend on besides seed and step.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Given<'a> {
+    /// The weights of the groups, as the state has them; empty before the first change.
+    pub group_weights: &'a [f64],
+    /// What the network says of the [pool](Task::pool) of this step.
+    pub pool: Option<&'a Outputs>,
+}
+
 /// A generator of data.
 pub trait Task: Send + Sync + std::fmt::Debug {
     /// The batch of the update that takes the run from `step` to `step + 1`.
@@ -101,6 +118,37 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// The batch of the update at `step` where it depends on more than the step.
+    fn batch_given(&self, step: u64, _given: Given<'_>) -> Arc<Batch> {
+        self.batch(step)
+    }
+
+    /// Examples that the network is asked about before the batch of `step` is chosen among them.
+    fn pool(&self, _step: u64) -> Option<Arc<Batch>> {
+        None
+    }
+
+    /// Whether the weights of the groups change with the update at `step`.
+    fn adapts(&self, _step: u64) -> bool {
+        false
+    }
+
+    /// The weights of the groups after the update at `step`, from those before it and from what the network said of
+    /// the batch that they gave.
+    fn adapted(&self, _step: u64, weights: &[f64], _seen: &Outputs) -> Vec<f64> {
+        weights.to_vec()
+    }
+
+    /// Whether the update at `step` moves the last layer alone.
+    fn trains_last_layer_only(&self, _step: u64) -> bool {
+        false
+    }
+
+    /// Named batches whose gradients probes compare.
+    fn gradient_batches(&self) -> &[(&'static str, Arc<Batch>)] {
+        &[]
+    }
+
     /// The modular-arithmetic structure, where there is one.
     fn modular(&self) -> Option<&modular::ModularTask> {
         None
@@ -116,6 +164,8 @@ impl TaskConfig {
         match self {
             Self::Modular(c) => c.check(),
             Self::SparseParity(c) => c.check(),
+            Self::TeacherMixture(c) => c.check(),
+            Self::TwoBlock(c) => c.check(),
         }
     }
 
@@ -124,6 +174,8 @@ impl TaskConfig {
         match self {
             Self::Modular(c) => c.shape(),
             Self::SparseParity(c) => c.shape(),
+            Self::TeacherMixture(c) => c.shape(),
+            Self::TwoBlock(c) => c.shape(),
         }
     }
 
@@ -132,6 +184,8 @@ impl TaskConfig {
         match self {
             Self::Modular(c) => Box::new(c.build(data_seed)),
             Self::SparseParity(c) => Box::new(c.build(data_seed)),
+            Self::TeacherMixture(c) => Box::new(c.build(data_seed)),
+            Self::TwoBlock(c) => Box::new(c.build(data_seed)),
         }
     }
 }

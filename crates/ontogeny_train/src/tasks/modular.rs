@@ -239,6 +239,7 @@ pub(crate) mod tests {
                 checkpoint_every: 0,
                 probes: vec![],
                 hash_every: 0,
+                probe_at: vec![],
             },
         }
     }

@@ -1,5 +1,6 @@
 //! Forecasters that learn across runs: from what beginnings looked like to what became of them.
 
+mod early;
 mod forest;
 mod hazard;
 mod hierarchy;
@@ -12,6 +13,7 @@ mod tests;
 mod trees;
 mod waiting;
 
+pub use early::{EarlyForest, Known};
 pub use forest::PooledForest;
 pub use hazard::Hazard;
 pub use hierarchy::HierarchicalCurves;

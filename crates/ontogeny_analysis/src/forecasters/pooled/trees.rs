@@ -7,11 +7,26 @@
 use ontogeny_core::random::{Draws, Philox};
 use std::collections::BTreeSet;
 
-/// Trees, and least members of a leaf.
-const TREES: u64 = 100;
+/// Least members of a leaf of ordinary trees.
 pub(super) const LEAF: usize = 5;
-/// Share of the cells that a tree sees.
-const SEEN: f64 = 0.67;
+
+/// How trees are grown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Growth {
+    /// How many.
+    pub trees: u64,
+    /// Least members of a leaf.
+    pub leaf: usize,
+    /// Share of the cells that a tree sees.
+    pub seen: f64,
+    /// Most columns tried at a node, beside half of them.
+    pub columns: usize,
+}
+
+impl Growth {
+    /// A hundred trees with leaves of five that have seen two thirds of the cells.
+    pub(super) const ORDINARY: Self = Self { trees: 100, leaf: LEAF, seen: 0.67, columns: 12 };
+}
 
 #[derive(Debug)]
 enum Tree {
@@ -38,6 +53,7 @@ impl Tree {
 struct Grower<'a> {
     rows: &'a [Vec<f64>],
     goals: &'a [f64],
+    growth: Growth,
     draws: Draws,
     /// Index of the next random number.
     next: u64,
@@ -50,12 +66,12 @@ impl Grower<'_> {
     }
 
     fn grow(&mut self, members: Vec<u32>) -> Tree {
-        if members.len() < 2 * LEAF {
+        if members.len() < 2 * self.growth.leaf {
             return Tree::Leaf(members);
         }
         let width = self.rows[0].len();
         let mut best: Option<(f64, usize, f64)> = None;
-        for _ in 0..width.div_ceil(2).min(12) {
+        for _ in 0..width.div_ceil(2).min(self.growth.columns) {
             let column = self.below(width);
             let at = self.rows[members[self.below(members.len())] as usize][column];
             if let Some(gain) = self.gain(&members, column, at)
@@ -86,7 +102,8 @@ impl Grower<'_> {
             }
         }
         let m = members.len() - n;
-        (n >= LEAF && m >= LEAF).then(|| sum * sum / n as f64 + (total - sum).powi(2) / m as f64)
+        (n.min(m) >= self.growth.leaf)
+            .then(|| sum * sum / n as f64 + (total - sum).powi(2) / m as f64)
     }
 }
 
@@ -95,6 +112,7 @@ impl Grower<'_> {
 pub(super) struct Trees {
     /// With the number under which each was drawn.
     grown: Vec<(u64, Tree)>,
+    growth: Growth,
     n_rows: usize,
     cell_of: Vec<u64>,
     one_cell: bool,
@@ -105,20 +123,32 @@ impl Trees {
     /// Grows trees that separate `goals`; `rows`, `goals` and `cells` are of one length. Deterministic: `stream`
     /// names the random numbers. Below [`LEAF`] rows no tree is grown.
     pub(super) fn grow(rows: &[Vec<f64>], goals: &[f64], cells: &[&str], stream: &str) -> Self {
+        Self::grown(rows, goals, cells, stream, Growth::ORDINARY)
+    }
+
+    /// [`grow`](Self::grow) with other numbers; below `growth.leaf` rows no tree is grown.
+    pub(super) fn grown(
+        rows: &[Vec<f64>],
+        goals: &[f64],
+        cells: &[&str],
+        stream: &str,
+        growth: Growth,
+    ) -> Self {
         let names: Vec<&str> = cells.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let cell = |c: &&str| names.binary_search(c).unwrap_or(0) as u64;
         let mut made = Self {
             grown: Vec::new(),
+            growth,
             n_rows: rows.len(),
             cell_of: cells.iter().map(cell).collect(),
             one_cell: names.len() < 2,
             philox: Philox::new(0, stream),
         };
-        for t in 0..TREES {
+        for t in 0..growth.trees {
             let members: Vec<u32> =
                 (0..rows.len()).filter(|i| made.sees(t, *i)).map(|i| i as u32).collect();
-            if members.len() >= LEAF {
-                let mut grower = Grower { rows, goals, draws: made.philox.at(t), next: 0 };
+            if members.len() >= growth.leaf {
+                let mut grower = Grower { rows, goals, growth, draws: made.philox.at(t), next: 0 };
                 made.grown.push((t, grower.grow(members)));
             }
         }
@@ -127,7 +157,8 @@ impl Trees {
 
     /// Whether a tree was grown with this row; with a single cell there is nothing to leave out.
     fn sees(&self, tree: u64, row: usize) -> bool {
-        self.one_cell || self.philox.at(tree).uniform(self.cell_of[row] + (1 << 40)) < SEEN
+        self.one_cell
+            || self.philox.at(tree).uniform(self.cell_of[row] + (1 << 40)) < self.growth.seen
     }
 
     /// The share of every row in the leaves that `row` falls into, `[n_rows]`; all 0 without trees.

@@ -171,6 +171,7 @@ impl Sizes {
                 checkpoint_every: self.horizon / 4,
                 probes: probes.map(str::to_owned).to_vec(),
                 hash_every: 0,
+                probe_at: vec![],
             },
         }
     }

@@ -163,6 +163,7 @@ impl Sizes {
                 checkpoint_every: self.horizon / 4,
                 probes: vec!["skill_losses".into()],
                 hash_every: 0,
+                probe_at: vec![],
             },
         }
     }
@@ -189,7 +190,7 @@ pub(super) fn event(k: usize) -> String {
 pub(super) fn rates(config: &RunConfig) -> Vec<f64> {
     match &config.task {
         TaskConfig::SparseParity(p) => p.probabilities(),
-        TaskConfig::Modular(_) => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
