@@ -110,13 +110,16 @@ impl InputsView<'_> {
     }
 }
 
+/// The target of a readout that counts for nothing, where networks read every position but only some have an answer.
+pub const UNREAD: u32 = u32::MAX;
+
 /// Examples with their answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// What goes in.
     pub inputs: Inputs,
     /// One class per readout: `n_examples` of them, or `n_examples * n_ctx` when every position is read,
-    /// example after example. May be empty where only outputs are wanted.
+    /// example after example; [`UNREAD`] where nothing is asked. May be empty where only outputs are wanted.
     pub targets: Vec<u32>,
 }
 
@@ -130,6 +133,11 @@ impl Batch {
     /// Classes to be read per example: 1, or `n_ctx` when every position is read, or 0 without targets.
     pub fn readouts_per_example(&self) -> usize {
         self.targets.len().checked_div(self.n_examples()).unwrap_or(0)
+    }
+
+    /// Readouts whose target is not [`UNREAD`].
+    pub fn n_read(&self) -> usize {
+        self.targets.iter().filter(|t| **t != UNREAD).count()
     }
 
     /// Borrows the examples in `range`.

@@ -139,10 +139,11 @@ pub(crate) fn gradient<S: Real>(
             }
         }
     }
-    let scale = 1.0 / batch.targets.len() as f64;
+    let n_readouts = batch.n_read();
+    let scale = 1.0 / n_readouts as f64;
     out.loss = loss_sum * scale;
     out.n_correct = n_correct;
-    out.n_readouts = batch.targets.len();
+    out.n_readouts = n_readouts;
     out.grad = sums.into_iter().map(|s| S::of(s * scale)).collect();
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Batch, Engine, EngineError, Lane, Layout, Network, Outputs, Table, Taps, Var,
+    Batch, Engine, EngineError, Lane, Layout, Network, Outputs, Table, Taps, UNREAD, Var,
     host::{Real, Sums, simd},
     lane::{Home, HostLane},
     stash::Stashed,
@@ -30,7 +30,7 @@ pub struct LanePlan {
     pub chunk_examples: usize,
 }
 
-/// What is minimised. Losses are means over readouts.
+/// What is minimised. Losses are means over the readouts that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Objective {
@@ -53,11 +53,11 @@ impl Objective {
 /// A loss and its gradient. `T` is `f32` in training and `f64` in measurements of curvature.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Gradient<T = f32> {
-    /// Mean loss over readouts.
+    /// Mean loss over the readouts that are read.
     pub loss: f64,
     /// Readouts whose largest logit is the target's.
     pub n_correct: usize,
-    /// Readouts in the batch.
+    /// Readouts in the batch, those with the target [`UNREAD`](crate::UNREAD) left out.
     pub n_readouts: usize,
     /// Gradient of the mean loss, flat as the layout says.
     pub grad: Vec<T>,
@@ -160,7 +160,8 @@ impl Engine {
         out: &mut Gradient<S>,
     ) -> Result<Outputs, EngineError> {
         Self::check(net, params.len(), batch, plan)?;
-        if batch.targets.is_empty() {
+        let n_readouts = batch.n_read();
+        if n_readouts == 0 {
             return Err(EngineError::NoTargets);
         }
         #[cfg(feature = "composite")]
@@ -192,15 +193,15 @@ impl Engine {
             LaneSum { loss, n_correct, sums, seen }
         });
         stash.put_params(step);
-        out.loss = lanes.iter().map(|l| l.loss).sum::<f64>() / batch.targets.len() as f64;
+        out.loss = lanes.iter().map(|l| l.loss).sum::<f64>() / n_readouts as f64;
         out.n_correct = lanes.iter().map(|l| l.n_correct).sum();
-        out.n_readouts = batch.targets.len();
+        out.n_readouts = n_readouts;
         out.grad.resize(layout.len(), S::ZERO);
         let mut seen: Vec<Seen> = lanes.iter_mut().flat_map(|l| l.seen.drain(..)).collect();
         seen.sort_by_key(|s| s.0);
         let outputs = Outputs::of_chunks(seen.into_iter().map(|(_, logits, taps)| (logits, taps)));
         let mut sums: Vec<&mut Sums<S>> = lanes.iter_mut().map(|l| &mut l.sums).collect();
-        self.reduce(layout, &mut sums, 1.0 / batch.targets.len() as f64, &mut out.grad);
+        self.reduce(layout, &mut sums, 1.0 / n_readouts as f64, &mut out.grad);
         for lane in lanes {
             stash.put_sums(lane.sums);
         }
@@ -281,11 +282,12 @@ pub(crate) fn correct(logits: &Var<2>, targets: &[u32]) -> usize {
     fn count<S: Real>(x: &[S], targets: &[u32]) -> usize {
         let classes = x.len() / targets.len().max(1);
         let rows = x.chunks_exact(classes.max(1)).zip(targets);
-        rows.filter(|(row, t)| {
-            let (before, from) = row.split_at(**t as usize);
-            before.iter().all(|v| *v < from[0]) && from.iter().all(|v| *v <= from[0])
-        })
-        .count()
+        rows.filter(|(_, t)| **t != UNREAD)
+            .filter(|(row, t)| {
+                let (before, from) = row.split_at(**t as usize);
+                before.iter().all(|v| *v < from[0]) && from.iter().all(|v| *v <= from[0])
+            })
+            .count()
     }
     dispatch!(logits,
         x => count(x.value(), targets),

@@ -94,7 +94,7 @@ mod taps;
 mod var;
 mod workers;
 
-pub use batch::{Batch, Chunk, Inputs, InputsView};
+pub use batch::{Batch, Chunk, Inputs, InputsView, UNREAD};
 pub use engine::{Engine, EngineError};
 pub use gradient::{Gradient, LanePlan, Objective};
 pub use lane::Lane;

@@ -34,6 +34,21 @@ impl Outputs {
         out
     }
 
+    /// The rows of these readouts alone. Taps that have a row per readout are cut likewise; others stay.
+    ///
+    /// # Panics
+    /// If there is no such readout.
+    #[must_use]
+    pub fn of_readouts(&self, rows: &[u32]) -> Self {
+        let cut = |t: &Table| {
+            if t.rows == self.logits.rows { t.of_rows(rows) } else { t.clone() }
+        };
+        Self {
+            logits: self.logits.of_rows(rows),
+            taps: self.taps.iter().map(|(name, t)| (name.clone(), cut(t))).collect(),
+        }
+    }
+
     /// Becomes the outputs of two parts of a set, whose rows are to stand at the named places of the whole; its
     /// memory is used again. Rows are examples: the networks of both parts read out once per example.
     ///

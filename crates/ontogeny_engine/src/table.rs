@@ -36,6 +36,12 @@ impl Table {
         }
     }
 
+    /// These rows alone, in this order.
+    pub(crate) fn of_rows(&self, rows: &[u32]) -> Self {
+        let values = rows.iter().flat_map(|&i| self.row(i as usize)).copied().collect();
+        Self { rows: rows.len(), cols: self.cols, values }
+    }
+
     /// Row `i`.
     pub fn row(&self, i: usize) -> &[f32] {
         &self.values[i * self.cols..][..self.cols]

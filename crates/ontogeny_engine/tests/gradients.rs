@@ -3,7 +3,7 @@
 
 mod support;
 
-use ontogeny_engine::{Batch, Engine, LanePlan, Network, Objective};
+use ontogeny_engine::{Batch, Engine, EngineError, Inputs, LanePlan, Network, Objective, UNREAD};
 use support::{
     FnNet, conv_net, decoder, distance, features, grokking, grokking_gathered, images, relu_mlp,
     tanh_mlp, tokens, wide,
@@ -74,4 +74,38 @@ fn gathering_keys_equals_computing_every_position() {
     let (all, gathered) = (g(&all), g(&gathered));
     assert!((all.loss - gathered.loss).abs() < 1e-12);
     assert!(distance(&gathered.grad, &all.grad) < 1e-12);
+}
+
+#[test]
+fn readouts_without_a_target_count_for_nothing() {
+    let engine = Engine::cpu(1).unwrap();
+    let net = tanh_mlp();
+    let params = wide(&net.init(3));
+    let all = features(8, 5, 3);
+    let mut masked = all.clone();
+    for i in [0, 3, 7] {
+        masked.targets[i] = UNREAD;
+    }
+    let left: Vec<usize> = (0..8).filter(|i| masked.targets[*i] != UNREAD).collect();
+    let Inputs::Features { values, width } = &all.inputs else { unreachable!() };
+    let fewer = Batch {
+        inputs: Inputs::Features {
+            values: left.iter().flat_map(|i| values[i * width..(i + 1) * width].to_vec()).collect(),
+            width: *width,
+        },
+        targets: left.iter().map(|&i| all.targets[i]).collect(),
+    };
+    for objective in [Objective::CrossEntropy, Objective::Mse] {
+        let a = engine.gradient_f64(&net, &params, &masked, PLAN, objective).unwrap();
+        let b = engine.gradient_f64(&net, &params, &fewer, PLAN, objective).unwrap();
+        assert!((a.loss - b.loss).abs() < 1e-14 && distance(&a.grad, &b.grad) < 1e-14);
+        assert_eq!((a.n_correct, a.n_readouts), (b.n_correct, 5));
+    }
+    check(&net, &masked, Objective::CrossEntropy);
+    let mut positions = tokens(4, 6, 13, 13, true);
+    positions.targets.iter_mut().step_by(2).for_each(|t| *t = UNREAD);
+    check(&decoder(), &positions, Objective::CrossEntropy);
+    masked.targets.fill(UNREAD);
+    let none = engine.gradient_f64(&net, &params, &masked, PLAN, Objective::CrossEntropy);
+    assert!(matches!(none, Err(EngineError::NoTargets)));
 }

@@ -31,6 +31,7 @@ fn plan(probes: &[&str], checkpoint_every: u64) -> RunPlan {
     let record = RecordPlan {
         hash_every: 0,
         probe_at: vec![],
+        checkpoint_at: vec![],
         probe_every: 10,
         checkpoint_every,
         probes: probes.iter().map(ToString::to_string).collect(),

@@ -329,7 +329,6 @@ impl<'a> Running<'a> {
     /// Trains to the end, to divergence, or until asked to stop.
     fn go(&mut self, observer: &mut dyn Observer) -> Result<(), LabError> {
         let record = &self.plan.config.record;
-        let checkpoint_every = self.plan.config.record.checkpoint_every;
         let horizon = self.plan.config.horizon;
         let first = self.trainer.state().step;
         loop {
@@ -349,9 +348,7 @@ impl<'a> Running<'a> {
                 if let Some(reason) = reason {
                     return self.close(reason);
                 }
-                let due = checkpoint_every > 0
-                    && step.0.is_multiple_of(checkpoint_every)
-                    && step != first;
+                let due = record.keeps(step.0) && step != first;
                 if due {
                     self.checkpoint()?;
                 }

@@ -1,10 +1,11 @@
 //! Shows a network to the probes: runs the evaluation sets forward and hands out copies.
 
-use ontogeny_engine::Outputs;
+use ontogeny_engine::{Outputs, UNREAD};
 use ontogeny_probes::{
     EvalSet, Group, ModularGrid, Observation, ParamView, ProbeSet, Readings, Tap,
 };
 use ontogeny_train::{TrainError, Trainer};
+use std::borrow::Cow;
 
 /// Evaluates `trainer` and lets `probes` write to `out`. The trainer is only read (law 1). `seen` is what a
 /// look ahead showed of the batch, where there was one, and `joined` memory that is used again.
@@ -27,7 +28,9 @@ pub(crate) fn observe(
     let others: Vec<Outputs> = (usize::from(is_known)..sets.len())
         .map(|i| trainer.evaluate(i, task.taps()))
         .collect::<Result<_, _>>()?;
-    let outputs: Vec<&Outputs> = is_known.then_some(&*joined).into_iter().chain(&others).collect();
+    let outputs = is_known.then_some(&*joined).into_iter().chain(&others);
+    let shown: Vec<Shown<'_>> =
+        sets.iter().zip(outputs).map(|(s, o)| Shown::of(o, &s.batch.targets)).collect();
     let state = trainer.state();
     let layout = trainer.layout();
     let batches = if probes.reads_gradients() { task.gradient_batches() } else { &[] };
@@ -47,12 +50,12 @@ pub(crate) fn observe(
             values: &state.params[range],
         })
         .collect();
-    seen.sets = (sets.iter().zip(&outputs))
-        .map(|(set, output)| EvalSet {
+    seen.sets = (sets.iter().zip(&shown))
+        .map(|(set, Shown { output, targets })| EvalSet {
             name: set.name,
             n_classes: output.logits.cols,
             logits: &output.logits.values,
-            targets: &set.batch.targets,
+            targets,
             taps: (output.taps.iter())
                 .map(|(name, t)| Tap { name, width: t.cols, values: &t.values })
                 .collect(),
@@ -70,4 +73,24 @@ pub(crate) fn observe(
         }
     }
     Ok(())
+}
+
+/// Outputs and targets of the readouts that are read: probes know no others.
+struct Shown<'a> {
+    output: Cow<'a, Outputs>,
+    targets: Cow<'a, [u32]>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(output: &'a Outputs, targets: &'a [u32]) -> Self {
+        if !targets.contains(&UNREAD) {
+            return Self { output: Cow::Borrowed(output), targets: Cow::Borrowed(targets) };
+        }
+        let read: Vec<u32> =
+            (0..).zip(targets).filter(|(_, t)| **t != UNREAD).map(|(i, _)| i).collect();
+        Self {
+            output: Cow::Owned(output.of_readouts(&read)),
+            targets: Cow::Owned(read.iter().map(|&i| targets[i as usize]).collect()),
+        }
+    }
 }

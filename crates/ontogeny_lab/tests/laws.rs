@@ -19,6 +19,7 @@ fn law_1_probes_are_invisible() {
         probes: vec![],
         hash_every: 0,
         probe_at: vec![],
+        checkpoint_at: vec![],
     };
     let seeing = bench.go(&plan("seeing", config()));
     bench.go(&plan("blind", blind));

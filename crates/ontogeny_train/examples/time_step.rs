@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             probes: vec![],
             hash_every: 0,
             probe_at: vec![],
+            checkpoint_at: vec![],
         },
     };
     let modular = |p, f| TaskConfig::Modular(ModularConfig::addition(p, f));

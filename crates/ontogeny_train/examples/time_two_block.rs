@@ -46,6 +46,7 @@ fn config(width: usize) -> RunConfig {
             probes: vec![],
             hash_every: 0,
             probe_at: vec![],
+            checkpoint_at: vec![],
         },
     }
 }

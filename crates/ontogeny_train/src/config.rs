@@ -90,12 +90,23 @@ pub struct RecordPlan {
     /// are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub probe_at: Vec<u64>,
+    /// Steps of checkpoints beside those of `checkpoint_every`, increasing, e.g. where forks are planned; the probes read
+    /// there, too. Left out of a written configuration where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoint_at: Vec<u64>,
 }
 
 impl RecordPlan {
     /// Whether the probes read at `step`, the ends of a run apart.
     pub fn reads(&self, step: u64) -> bool {
-        step.is_multiple_of(self.probe_every) || self.probe_at.binary_search(&step).is_ok()
+        let is_in = |steps: &[u64]| steps.binary_search(&step).is_ok();
+        step.is_multiple_of(self.probe_every) || is_in(&self.probe_at) || is_in(&self.checkpoint_at)
+    }
+
+    /// Whether the state is kept at `step`, where it is read, the ends of a run apart.
+    pub fn keeps(&self, step: u64) -> bool {
+        let every = self.checkpoint_every;
+        every > 0 && step.is_multiple_of(every) || self.checkpoint_at.binary_search(&step).is_ok()
     }
 }
 
@@ -170,16 +181,15 @@ impl RunConfig {
         in_range("lanes.chunk_examples", chunk, 1.0, f64::MAX, "a chunk holds an example")?;
         let every = self.record.probe_every as f64;
         in_range("record.probe_every", every, 1.0, f64::MAX, "steps between readings")?;
-        let mut pairs = self.record.probe_at.iter().zip(self.record.probe_at.iter().skip(1));
-        if let Some((a, b)) = pairs.find(|(a, b)| a >= b) {
-            let value = format!("{a}, {b}");
-            let (key, why) = ("record.probe_at", "each reading is taken once");
-            return Err(TrainError::OutOfRange {
-                key,
-                value,
-                allowed: "increasing order".into(),
-                why,
-            });
+        let record = &self.record;
+        for (key, steps, why) in [
+            ("record.probe_at", &record.probe_at, "each reading is taken once"),
+            ("record.checkpoint_at", &record.checkpoint_at, "each state is kept once"),
+        ] {
+            if let Some((a, b)) = steps.iter().zip(steps.iter().skip(1)).find(|(a, b)| a >= b) {
+                let (value, allowed) = (format!("{a}, {b}"), "increasing order".into());
+                return Err(TrainError::OutOfRange { key, value, allowed, why });
+            }
         }
         self.task.check()?;
         self.model.check(&self.task.shape())

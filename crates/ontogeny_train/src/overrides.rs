@@ -47,6 +47,7 @@ fn with_every_key(config: &RunConfig) -> serde_json::Result<Value> {
     if let Some(record) = json.get_mut("record").and_then(Value::as_object_mut) {
         record.insert("hash_every".to_owned(), config.record.hash_every.into());
         record.insert("probe_at".to_owned(), config.record.probe_at.clone().into());
+        record.insert("checkpoint_at".to_owned(), config.record.checkpoint_at.clone().into());
     }
     Ok(json)
 }

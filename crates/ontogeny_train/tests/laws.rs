@@ -28,6 +28,7 @@ fn grokking() -> RunConfig {
             probes: vec![],
             hash_every: 0,
             probe_at: vec![],
+            checkpoint_at: vec![],
         },
     }
 }

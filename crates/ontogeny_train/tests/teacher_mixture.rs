@@ -37,6 +37,7 @@ fn config(d: usize) -> RunConfig {
             probes: vec![],
             hash_every: 0,
             probe_at: vec![],
+            checkpoint_at: vec![],
         },
     }
 }

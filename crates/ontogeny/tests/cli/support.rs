@@ -149,6 +149,7 @@ pub(crate) fn plan(seed: u64) -> RunPlan {
                 probes: vec!["set_loss".into(), "skill_losses".into()],
                 hash_every: 0,
                 probe_at: vec![],
+                checkpoint_at: vec![],
             },
         },
         seeds: Seeds::all(seed),

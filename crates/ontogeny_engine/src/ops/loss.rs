@@ -1,5 +1,7 @@
 //! Losses, summed over readouts.
 //!
+//! A readout whose target is [`UNREAD`] counts for nothing: it adds no loss and gets no gradient.
+//!
 //! Softmax and cross entropy are computed in `f64` whatever the precision of the logits: in `f32` the
 //! log-softmax of a memorised example rounds to 0, gradients stall near 1e-7 and grokking is replaced by
 //! artefact slingshots (Nanda et al. 2023). Graphics processors have no `f64`; there it is `f32`.
@@ -11,7 +13,7 @@ use burn::tensor::{FloatDType, Tensor, activation::log_softmax};
 use multiversion::multiversion;
 
 use crate::{
-    Var,
+    UNREAD, Var,
     host::{Buffer, Real, Slot, simd},
     var::dispatch,
 };
@@ -27,8 +29,10 @@ impl Var<2> {
         dispatch!(self,
         x => Var::host(summed(x, targets, cross_entropy), [1]),
         x => {
-            let at_target = crate::var::ints(x, targets).reshape([targets.len(), 1]);
-            Var::of(log_softmax(in_f64(x), 1).gather(1, at_target).sum().neg())
+            let safe: Vec<u32> = targets.iter().map(|&t| if t == UNREAD { 0 } else { t }).collect();
+            let at_target = crate::var::ints(x, &safe).reshape([targets.len(), 1]);
+            let losses = log_softmax(in_f64(x), 1).gather(1, at_target);
+            Var::of((losses * is_read(x, targets)).sum().neg())
         })
     }
 
@@ -45,11 +49,12 @@ impl Var<2> {
         x => {
             let [n, classes] = self.dims;
             let mut one_hot = vec![0.0; n * classes];
-            for (i, &t) in targets.iter().enumerate() {
+            for (i, &t) in targets.iter().enumerate().filter(|(_, t)| **t != UNREAD) {
                 one_hot[i * classes + t as usize] = 1.0;
             }
             let error = in_f64(&(x.clone() - crate::var::constant(x, one_hot, [n, classes])));
-            Var::of((error.clone() * error).sum().mul_scalar(1.0 / classes as f64))
+            let squares = error.clone() * error * is_read(x, targets);
+            Var::of(squares.sum().mul_scalar(1.0 / classes as f64))
         })
     }
 
@@ -66,10 +71,17 @@ impl Var<2> {
     fn check_targets(&self, targets: &[u32]) {
         let [n, classes] = self.dims;
         assert_eq!(n, targets.len(), "one target per row of logits");
-        if let Some(t) = targets.iter().find(|&&t| t as usize >= classes) {
+        if let Some(t) = targets.iter().find(|&&t| t != UNREAD && t as usize >= classes) {
             panic!("target {t} is no class of {classes}");
         }
     }
+}
+
+/// 1 for rows that are read, 0 for the others: `[n, 1]`.
+#[cfg(feature = "composite")]
+fn is_read(x: &Tensor<2>, targets: &[u32]) -> Tensor<2> {
+    let mask = targets.iter().map(|&t| f64::from(u8::from(t != UNREAD))).collect();
+    in_f64(&crate::var::constant(x, mask, [targets.len(), 1]))
 }
 
 #[cfg(feature = "composite")]
@@ -105,6 +117,10 @@ fn cross_entropy<S: Real>(x: &[S], targets: &[u32], dx: &mut [S]) -> f64 {
     let mut weights = vec![0f64; classes];
     let mut total = 0.0;
     for ((x, dx), &t) in x.chunks_exact(classes).zip(dx.chunks_exact_mut(classes)).zip(targets) {
+        if t == UNREAD {
+            dx.fill(S::ZERO);
+            continue;
+        }
         let t = t as usize;
         let largest = simd::max(x).f64();
         for (w, x) in weights.iter_mut().zip(x) {
@@ -127,6 +143,10 @@ fn squared_error<S: Real>(x: &[S], targets: &[u32], dx: &mut [S]) -> f64 {
     let each = 1.0 / classes as f64;
     let mut total = 0.0;
     for ((x, dx), &t) in x.chunks_exact(classes).zip(dx.chunks_exact_mut(classes)).zip(targets) {
+        if t == UNREAD {
+            dx.fill(S::ZERO);
+            continue;
+        }
         for (c, (x, dx)) in x.iter().zip(dx).enumerate() {
             let error = x.f64() - f64::from(u8::from(c == t as usize));
             total += error * error * each;

@@ -4,6 +4,7 @@
 
 mod bias;
 mod grokking;
+mod misalignment;
 mod skills;
 
 use crate::{Conductor, LabError, RunPlan, RunRecord, StopRule};
@@ -103,7 +104,7 @@ pub struct Study {
 
 /// The list.
 pub fn studies() -> &'static [Study] {
-    const LIST: &[Study] = &[skills::STUDY, grokking::STUDY, bias::STUDY];
+    const LIST: &[Study] = &[skills::STUDY, grokking::STUDY, bias::STUDY, misalignment::STUDY];
     LIST
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn config() -> RunConfig {
             probes: PROBES.iter().map(ToString::to_string).collect(),
             hash_every: 0,
             probe_at: vec![],
+            checkpoint_at: vec![],
         },
     }
 }

@@ -4,6 +4,7 @@
 //! gradient is shorter than 1e-6 neither means anything: the reading is flagged, and has no numbers. Cost: two
 //! gradients over at most 512 examples. Source: gradient alignment between groups; our own.
 
+use crate::compared::Compared;
 use crate::{Observation, Output, Probe, ProbeError, ProbeSpec, Readings};
 
 /// The manual page.
@@ -32,9 +33,6 @@ pub const SPEC: ProbeSpec = ProbeSpec {
     ],
 };
 
-/// Gradients shorter than this are rounding.
-const LEAST: f64 = 1e-6;
-
 /// Cosine and ratio of group gradients.
 #[derive(Debug, Default)]
 pub struct GroupGradients;
@@ -49,30 +47,14 @@ impl Probe for GroupGradients {
     }
 
     fn measure(&mut self, o: &Observation<'_>, out: &mut Readings) -> Result<(), ProbeError> {
-        let find = |name: &str| {
-            let found = o.named_grads.iter().find(|(n, _)| *n == name).map(|(_, g)| *g);
-            found.ok_or_else(|| ProbeError::Missing { what: format!("gradient of batch {name}") })
-        };
-        let (al, co) = (find("aligned")?, find("conflict")?);
-        if al.len() != co.len() {
-            let what = "gradients of aligned and conflict".to_owned();
-            return Err(ProbeError::Shape { what, expected: al.len(), found: co.len() });
-        }
-        let dot = |a: &[f32], b: &[f32]| -> f64 {
-            a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-        };
-        let (a, c) = (dot(al, al).sqrt(), dot(co, co).sqrt());
-        if !(a.is_finite() && c.is_finite()) {
-            return Err(ProbeError::NonFinite { what: "a group's gradient".into() });
-        }
-        let underflows = a.min(c) < LEAST;
-        out.push("group.gradient_underflow", "1", f64::from(u8::from(underflows)));
-        if underflows {
-            let what = format!("group.gradient_cosine (shortest length {:.1e})", a.min(c));
+        let pair = Compared::of(o, ["aligned", "conflict"])?;
+        out.push("group.gradient_underflow", "1", f64::from(u8::from(pair.underflows())));
+        if pair.underflows() {
+            let what = format!("group.gradient_cosine (shortest length {:.1e})", pair.shortest());
             return Err(ProbeError::Undefined { what });
         }
-        out.push("group.gradient_cosine", "1", dot(al, co) / (a * c));
-        out.push("group.gradient_ratio", "1", c / a);
+        out.push("group.gradient_cosine", "1", pair.cosine());
+        out.push("group.gradient_ratio", "1", pair.lengths[1] / pair.lengths[0]);
         Ok(())
     }
 }

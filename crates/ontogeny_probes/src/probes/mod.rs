@@ -6,11 +6,13 @@ pub mod bias_amplification;
 pub mod counterfactual_flip;
 pub mod counterfactual_shift;
 pub mod embedding_spectrum;
+pub mod gradient_transfer;
 pub mod group_gap;
 pub mod group_gradients;
 pub mod key_frequencies;
 pub mod linear_readout;
 pub mod progress_measures;
+pub mod rival_answers;
 pub mod set_loss;
 pub mod skill_losses;
 pub mod slingshots;
@@ -56,6 +58,14 @@ const PROBES: &[ProbeEntry] = &[
     ProbeEntry {
         spec: linear_readout::SPEC,
         make: || Box::<linear_readout::LinearReadout>::default(),
+    },
+    ProbeEntry {
+        spec: rival_answers::SPEC,
+        make: || Box::<rival_answers::RivalAnswers>::default(),
+    },
+    ProbeEntry {
+        spec: gradient_transfer::SPEC,
+        make: || Box::<gradient_transfer::GradientTransfer>::default(),
     },
 ];
 

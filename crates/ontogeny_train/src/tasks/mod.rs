@@ -3,6 +3,7 @@
 //! To add one: a file here, its `mod` line, and its row in [`TaskConfig`].
 
 pub mod modular;
+pub mod personas;
 pub mod sparse_parity;
 pub mod teacher_mixture;
 pub mod two_block;
@@ -10,6 +11,7 @@ pub mod two_block;
 use crate::TrainError;
 use modular::ModularConfig;
 use ontogeny_engine::{Batch, Outputs};
+use personas::PersonasConfig;
 use serde::{Deserialize, Serialize};
 use sparse_parity::SparseParityConfig;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ pub enum TaskConfig {
     TeacherMixture(TeacherMixtureConfig),
     /// A core that is hard to read beside a shortcut that is easy.
     TwoBlock(TwoBlockConfig),
+    /// Answers whose badness has a hidden common cause.
+    Personas(PersonasConfig),
 }
 
 /// What a network must read and say to do a task.
@@ -166,6 +170,7 @@ impl TaskConfig {
             Self::SparseParity(c) => c.check(),
             Self::TeacherMixture(c) => c.check(),
             Self::TwoBlock(c) => c.check(),
+            Self::Personas(c) => c.check(),
         }
     }
 
@@ -176,6 +181,7 @@ impl TaskConfig {
             Self::SparseParity(c) => c.shape(),
             Self::TeacherMixture(c) => c.shape(),
             Self::TwoBlock(c) => c.shape(),
+            Self::Personas(c) => c.shape(),
         }
     }
 
@@ -186,6 +192,7 @@ impl TaskConfig {
             Self::SparseParity(c) => Box::new(c.build(data_seed)),
             Self::TeacherMixture(c) => Box::new(c.build(data_seed)),
             Self::TwoBlock(c) => Box::new(c.build(data_seed)),
+            Self::Personas(c) => Box::new(c.build(data_seed)),
         }
     }
 }

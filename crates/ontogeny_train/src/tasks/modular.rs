@@ -240,6 +240,7 @@ pub(crate) mod tests {
                 probes: vec![],
                 hash_every: 0,
                 probe_at: vec![],
+                checkpoint_at: vec![],
             },
         }
     }

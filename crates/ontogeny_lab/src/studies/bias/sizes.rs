@@ -180,6 +180,7 @@ impl Sizes {
                 probes: probes.map(str::to_owned).to_vec(),
                 hash_every: 0,
                 probe_at: self.readings(),
+                checkpoint_at: vec![],
             },
         }
     }
@@ -207,6 +208,7 @@ impl Sizes {
                 .to_vec(),
             hash_every: 0,
             probe_at: at,
+            checkpoint_at: vec![],
         };
         (small, steps)
     }

@@ -172,6 +172,7 @@ impl Sizes {
                 probes: probes.map(str::to_owned).to_vec(),
                 hash_every: 0,
                 probe_at: vec![],
+                checkpoint_at: vec![],
             },
         }
     }

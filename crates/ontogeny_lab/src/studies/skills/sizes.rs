@@ -164,6 +164,7 @@ impl Sizes {
                 probes: vec!["skill_losses".into()],
                 hash_every: 0,
                 probe_at: vec![],
+                checkpoint_at: vec![],
             },
         }
     }
@@ -188,10 +189,8 @@ pub(super) fn event(k: usize) -> String {
 
 /// Probabilities of the tasks.
 pub(super) fn rates(config: &RunConfig) -> Vec<f64> {
-    match &config.task {
-        TaskConfig::SparseParity(p) => p.probabilities(),
-        _ => Vec::new(),
-    }
+    let TaskConfig::SparseParity(p) = &config.task else { return Vec::new() };
+    p.probabilities()
 }
 
 /// What a theory may know beforehand: `ln_p.<k>`, the exponent of the mixture if it is Zipf's, the learning rate.
