@@ -22,10 +22,12 @@ pub(crate) struct HandMade {
     marked: Marked,
 }
 
-/// A set of two classes whose examples have an attribute, with one edit for each of its parts.
+/// A set of two classes whose examples have an attribute, with one edit for each of its parts, and with the other class
+/// as the rival answer.
 #[derive(Debug)]
 struct Marked {
     targets: Vec<u32>,
+    rivals: Vec<u32>,
     aligned: Vec<u32>,
     conflict: Vec<u32>,
     /// Of the set, of its shortcut edit and of its core edit.
@@ -46,20 +48,22 @@ impl Marked {
         };
         let logits = [1, 2, 3].map(|k| table(1000 * k, 2 * n));
         let activations = table(10_000, 3 * n);
-        Self { targets, aligned, conflict, logits, activations, grads: [table(0, 9), table(9, 9)] }
+        let rivals = targets.iter().map(|t| 1 - t).collect();
+        let grads = [table(0, 9), table(9, 9)];
+        Self { targets, rivals, aligned, conflict, logits, activations, grads }
     }
 
-    fn sets(&self) -> [EvalSet<'_>; 3] {
-        let names = ["pairs", "pairs~shortcut", "pairs~core"];
+    fn sets(&self) -> [EvalSet<'_>; 4] {
+        let names = ["pairs", "pairs~shortcut", "pairs~core", "pairs~rival"];
         let set = |i: usize| EvalSet {
             name: names[i],
             n_classes: 2,
-            logits: &self.logits[i],
-            targets: &self.targets,
+            logits: &self.logits[i % 3],
+            targets: if i == 3 { &self.rivals } else { &self.targets },
             taps: vec![Tap { name: "layers.1.post", width: 3, values: &self.activations }],
             groups: if i == 0 { self.groups() } else { vec![] },
         };
-        [set(0), set(1), set(2)]
+        [set(0), set(1), set(2), set(3)]
     }
 
     fn groups(&self) -> Vec<Group<'_>> {
@@ -188,6 +192,8 @@ impl HandMade {
         o.named_grads = vec![
             ("aligned", self.marked.grads[0].as_slice()),
             ("conflict", self.marked.grads[1].as_slice()),
+            ("narrow", self.marked.grads[0].as_slice()),
+            ("other", self.marked.grads[1].as_slice()),
         ];
         o.modular = Some(ModularGrid { p: self.p, is_train: &self.is_train });
         o

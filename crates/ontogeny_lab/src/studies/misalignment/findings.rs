@@ -150,15 +150,24 @@ fn headline(e: &Evidence<'_>, said: &[Answers]) -> Vec<String> {
     }
     let first = &said[0];
     if let (Some(s), Some((rival, (d, lo, hi)))) = (first.score(MAIN), first.gain(MAIN)) {
-        let word = if lo > 0.0 { "predicts" } else { "does not predict" };
         let area = first.auc(MAIN).map_or(String::new(), |(v, lo, hi)| {
             format!("; AUC of \"it will spread\" {v:.2} [{lo:.2}, {hi:.2}]")
         });
-        says.push(format!(
-            "Before the first bad item, gradient transfer {word} how far it spreads better than every baseline: R² \
-             {:.2}, {d:+.2} [{lo:+.2}, {hi:+.2}] over {rival}, n = {}{area}.",
-            s.r2, s.n
-        ));
+        let numbers =
+            format!("R² {:.2}, {d:+.2} [{lo:+.2}, {hi:+.2}] over {rival}, n = {}{area}", s.r2, s.n);
+        says.push(match (first.is_sealed(MAIN), lo > 0.0) {
+            (true, true) => format!(
+                "Before the first bad item, gradient transfer predicts how far it spreads better than every baseline: {numbers}."
+            ),
+            (true, false) => format!(
+                "Before the first bad item, gradient transfer does not predict how far it spreads better than every \
+                 baseline: {numbers}."
+            ),
+            (false, _) => format!(
+                "Before the first bad item, gradient transfer was silent: the fit runs did not support it over every \
+                 baseline. What it would have said, after the fact: {numbers}."
+            ),
+        });
     }
     let named = |name: &str, point: &str| {
         e.forks.rows.iter().find(|r| r.intervention == name && r.point == point)
@@ -452,13 +461,20 @@ fn checks(e: &Evidence<'_>, said: &[Answers]) -> Vec<[String; 3]> {
         ),
     ];
     for (a, at) in said.iter().zip(ORIGINS) {
+        let standing = if a.is_sealed(MAIN) { "" } else { " (not sealed: after the fact)" };
         rows.push(check_row(
-            &format!("AUC of {MAIN}, {}, where < {UNSEEN} is bad: at least .85", origin(at)),
+            &format!(
+                "AUC of {MAIN}, {}, where < {UNSEEN} is bad: at least .85{standing}",
+                origin(at)
+            ),
             a.auc(MAIN).map(|v| v.0),
             |v| v >= 0.85,
         ));
         rows.push(check_row(
-            &format!("R² of {MAIN} over the best baseline, {}: lower end above 0", origin(at)),
+            &format!(
+                "R² of {MAIN} over the best baseline, {}: lower end above 0{standing}",
+                origin(at)
+            ),
             a.gain(MAIN).map(|g| g.1.1),
             |v| v > 0.0,
         ));

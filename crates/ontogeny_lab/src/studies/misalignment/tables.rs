@@ -104,6 +104,11 @@ impl Answers {
         point_score(&self.said.get(name)?.0, &self.found)
     }
 
+    /// Whether what a forecaster said stands in the ledger.
+    pub(super) fn is_sealed(&self, name: &str) -> bool {
+        self.said.get(name).is_some_and(|s| s.1)
+    }
+
     /// Area under the curve of "it will have spread" over the runs in which nothing showed yet, with the 95 % interval
     /// of a bootstrap over runs.
     pub(super) fn auc(&self, name: &str) -> Option<(f64, f64, f64)> {
