@@ -129,6 +129,7 @@ fn what_went_away_here_is_named_and_removed_when_that_is_asked_for() {
         "runs/a/zooms/closer/manifest.json",
         "runs/a/zooms/closer/metrics/live.log",
         "runs/a/zooms/closer/metrics/seg-000001.b3",
+        "runs/a/zooms/closer/metrics/seg-000001.idx",
         "runs/a/zooms/closer/metrics/seg-000001.parquet",
         "runs/a/zooms/closer/tensors/live.log",
     ];

@@ -120,10 +120,10 @@ def with_polars():
     def scan(files, **more):
         return pl.scan_parquet(f"{store}/runs/*/{files}", storage_options=options, **more)
 
-    rows = scan("metrics/*.parquet", include_file_paths="file", row_index_name="row").collect()
+    rows = scan("metrics/*.parquet", include_file_paths="file", row_index_name="file_row").collect()
     check(f"{how}, all rows", [rows.height], [expected["n_sealed_rows"]])
     # The last file counts, and in it the last row.
-    last = rows.sort("file", "row").unique(["run", "name", "step"], keep="last", maintain_order=True)
+    last = rows.sort("file", "file_row").unique(["run", "name", "step"], keep="last", maintain_order=True)
     last = last.sort("run", "name", "step")
     values = bits(last["value"].to_numpy())
     found = [

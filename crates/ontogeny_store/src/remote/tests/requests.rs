@@ -51,9 +51,10 @@ fn a_series_asks_for_the_rows_of_its_run_alone_and_once() {
     GET runs/b/manifest.json
     GET runs/b/metrics/live.log
     LIST runs/b/metrics
+    GET runs/b/metrics/seg-000001.idx
     GET runs/b/metrics/seg-000001.b3
-    GET runs/b/metrics/seg-000001.parquet
     LIST runs/b/zooms
+    GET runs/b/metrics/seg-000001.parquet
     ");
     // From the copies: the segments are known by the listing.
     series(&read(&memory, &cache));
