@@ -240,7 +240,8 @@ impl Chunks {
             self.forget_staged();
             return placed;
         }
-        self.known.append(&mut self.staged_ids);
+        // Not `append`, which makes a set anew of all that is known.
+        self.known.extend(std::mem::take(&mut self.staged_ids));
         Ok(())
     }
 
