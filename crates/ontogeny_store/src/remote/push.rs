@@ -304,7 +304,8 @@ impl Pusher<'_> {
         let (table, sums) = ("events.parquet", "events.b3");
         let Some(bytes) = disk::read_sealed(&dir.join(table))? else { return Ok(()) };
         let new = disk::sum_line(Path::new(table), blake3::hash(&bytes));
-        if target.n_bytes(table).is_some() && !target.has(table, &new[..64]) {
+        let is_replaced = target.n_bytes(table).is_some() && !target.has(table, &new[..64]);
+        if is_replaced {
             let old = self.remote.get_all(&target.path(sums)).await?.unwrap_or_default();
             let old = String::from_utf8_lossy(&old).into_owned();
             if !self.options.is_dry && !old.contains(&new) {
@@ -314,7 +315,7 @@ impl Pusher<'_> {
             self.put(target, sums, new.clone().into_bytes()).await?;
         }
         self.put(target, table, bytes).await?;
-        self.put(target, sums, new.into_bytes()).await
+        if is_replaced { self.put(target, sums, new.into_bytes()).await } else { Ok(()) }
     }
 
     /// Lists of checkpoints, each after the objects that it needs.
