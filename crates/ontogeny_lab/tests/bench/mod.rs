@@ -26,14 +26,7 @@ pub(crate) fn config() -> RunConfig {
         optimizer: OptimizerConfig::adamw(3e-3, 1.0),
         horizon: 200,
         lanes: LanePlan { lanes: 2, chunk_examples: 32 },
-        record: RecordPlan {
-            probe_every: 5,
-            checkpoint_every: 40,
-            probes: PROBES.iter().map(ToString::to_string).collect(),
-            hash_every: 0,
-            probe_at: vec![],
-            checkpoint_at: vec![],
-        },
+        record: RecordPlan::every(5, 40, &PROBES),
     }
 }
 
