@@ -28,7 +28,7 @@ const PROBES: [&str; 6] = [
 const STEPS: u64 = 300;
 
 fn plan(probes: &[&str], checkpoint_every: u64) -> RunPlan {
-    let record = RecordPlan::every(10, checkpoint_every, &probes);
+    let record = RecordPlan::every(10, checkpoint_every, probes);
     RunPlan {
         id: RunId::new("r").expect("a valid name"),
         study: None,
