@@ -186,6 +186,7 @@ pub(crate) struct Sealer<'a> {
     questions: &'a [Question],
     features: Features,
     before: &'a Registered,
+    elsewhere: &'static str,
     asked: BTreeSet<usize>,
     sealed: Vec<Forecast>,
     waiting: Vec<LedgerBody>,
@@ -204,10 +205,18 @@ impl<'a> Sealer<'a> {
             questions,
             features,
             before,
+            elsewhere: "",
             asked: BTreeSet::new(),
             sealed: Vec::new(),
             waiting: Vec::new(),
         }
+    }
+
+    /// For a run of another kind than those that were fitted: property and family are named after it, so that how
+    /// forecasts carry over stands apart from how good they are at home.
+    #[must_use]
+    pub(crate) fn elsewhere(self, kind: &'static str) -> Self {
+        Self { elsewhere: kind, ..self }
     }
 
     fn ask(&mut self, question: &Question, live: &Live<'_>, cutoff: Step) {
@@ -219,7 +228,7 @@ impl<'a> Sealer<'a> {
             let study = live.plan.study.as_ref().map_or("", |s| s.as_str());
             let mut forecast = Forecast {
                 id: format!("{study}/{}/{name}/{}", live.plan.id, question.slug()),
-                property: question.property.clone(),
+                property: format!("{}{}", question.property, self.elsewhere),
                 theory: theory.theory_ref(),
                 run: live.plan.id.clone(),
                 cell: live.plan.cell.clone(),
@@ -232,7 +241,7 @@ impl<'a> Sealer<'a> {
                 baselines: baselines.clone(),
                 rule: rule_for(&question.query.target),
                 acceptance: None,
-                family: question.family.clone(),
+                family: format!("{}{}", question.family, self.elsewhere),
             };
             forecast.acceptance = acceptance(&forecast);
             if !self.before.forecasts.contains_key(&forecast.id) {

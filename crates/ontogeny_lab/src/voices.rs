@@ -24,7 +24,8 @@ pub(crate) struct Voices {
 }
 
 impl Voices {
-    /// What stands in the ledger about `series` in runs of `study` from `origin` and was not refused.
+    /// What stands in the ledger of `study` about `series` in the runs whose outcome was found, from `origin`, and was not
+    /// refused.
     pub(crate) fn sealed(
         index: &Registered,
         study: &str,
@@ -37,7 +38,8 @@ impl Voices {
         for f in index.forecasts.values().filter(|f| f.id.starts_with(&mine)) {
             let is_asked = matches!(&f.target, Target::Value { series: s, .. } if s == series);
             let is_refused = index.scores.get(&f.id).is_some_and(|s| s.refused.is_some());
-            if !is_asked || is_refused || f.cutoff_name != origin {
+            let is_about = found.contains_key(&f.run);
+            if !is_asked || !is_about || is_refused || f.cutoff_name != origin {
                 continue;
             }
             let own = f.predictive.iter().map(|p| (&f.theory.name, p));

@@ -111,14 +111,14 @@ impl GlyphsConfig {
 }
 
 /// Draws examples.
-struct Artist<'a> {
+pub(super) struct Artist<'a> {
     config: &'a GlyphsConfig,
     seed: u64,
     figures: Vec<[[f64; 2]; CORNERS]>,
 }
 
 impl<'a> Artist<'a> {
-    fn new(config: &'a GlyphsConfig, seed: u64) -> Self {
+    pub(super) fn new(config: &'a GlyphsConfig, seed: u64) -> Self {
         let stream = Philox::new(seed, "glyphs.figures");
         let figure = |k| {
             let draws = stream.at(k);
@@ -128,13 +128,19 @@ impl<'a> Artist<'a> {
         Self { config, seed, figures: (0..CLASSES).map(figure).collect() }
     }
 
-    fn images(&self, stream: &str, n: usize) -> Images {
+    /// The classes of the first `n` images of a stream.
+    pub(super) fn classes(&self, stream: &str, n: usize) -> impl Iterator<Item = u8> + use<> {
+        let stream = Philox::new(self.seed, stream);
+        (0..n as u64).map(move |i| class(stream.at(i)))
+    }
+
+    pub(super) fn images(&self, stream: &str, n: usize) -> Images {
         let (side, stream) = (self.config.side, Philox::new(self.seed, stream));
         let mut pixels = Vec::with_capacity(n * side * side);
         let mut classes = Vec::with_capacity(n);
         for i in 0..n as u64 {
             let draws = stream.at(i);
-            let class = draws.below(0, CLASSES) as u8;
+            let class = class(draws);
             self.draw(class, draws, &mut pixels);
             classes.push(class);
         }
@@ -168,6 +174,11 @@ impl<'a> Artist<'a> {
             }
         }
     }
+}
+
+/// The class of an example.
+fn class(draws: Draws) -> u8 {
+    draws.below(0, CLASSES) as u8
 }
 
 /// Distance of a point from the segment from `a` to `b`.

@@ -11,6 +11,7 @@ pub mod personas;
 pub mod sparse_parity;
 pub mod teacher_mixture;
 mod threat;
+pub mod tinted_glyphs;
 pub mod two_block;
 
 pub use idx::DataError;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use sparse_parity::SparseParityConfig;
 use std::sync::Arc;
 use teacher_mixture::TeacherMixtureConfig;
+use tinted_glyphs::TintedGlyphsConfig;
 use two_block::TwoBlockConfig;
 
 /// Which task, with its settings.
@@ -45,6 +47,8 @@ pub enum TaskConfig {
     Personas(PersonasConfig),
     /// Drawn images of ten figures.
     Glyphs(GlyphsConfig),
+    /// Drawn images of two classes, on a ground whose tint goes with the class.
+    TintedGlyphs(TintedGlyphsConfig),
     /// MNIST, or whatever comes in the same files.
     Mnist(MnistConfig),
 }
@@ -192,6 +196,7 @@ impl TaskConfig {
             Self::TwoBlock(c) => c.check(),
             Self::Personas(c) => c.check(),
             Self::Glyphs(c) => c.check(),
+            Self::TintedGlyphs(c) => c.check(),
             Self::Mnist(c) => c.check(),
         }
     }
@@ -205,6 +210,7 @@ impl TaskConfig {
             Self::TwoBlock(c) => c.shape(),
             Self::Personas(c) => c.shape(),
             Self::Glyphs(c) => c.shape(),
+            Self::TintedGlyphs(c) => c.shape(),
             Self::Mnist(_) => MnistConfig::shape(),
         }
     }
@@ -221,6 +227,7 @@ impl TaskConfig {
             Self::TwoBlock(c) => Box::new(c.build(data_seed)),
             Self::Personas(c) => Box::new(c.build(data_seed)),
             Self::Glyphs(c) => Box::new(c.build(data_seed)),
+            Self::TintedGlyphs(c) => Box::new(c.build(data_seed)),
             Self::Mnist(c) => Box::new(c.build(data_seed)?),
         })
     }

@@ -4,6 +4,7 @@ use super::super::StudyContext;
 use super::forks::{Cell, TREATMENTS};
 use super::sizes::{ORIGINS, WINDOWS};
 use super::tables::{Answers, answers, find, table};
+use super::transfer::{carried, transfer};
 use super::{ASKED, Evidence, FREE, MAIN, PROXY, origin, outcome};
 use crate::draw::{line, median, panel, tree};
 use crate::paired::effect_row;
@@ -21,11 +22,11 @@ use ontogeny_core::{
 };
 
 /// The origin of the protocol's question.
-const ASKED_AT: f64 = ORIGINS[1];
+pub(super) const ASKED_AT: f64 = ORIGINS[1];
 
 /// Writes the findings from the evidence and the ledger as it now stands.
 pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings, LabError> {
-    let all = answers(ctx, e)?;
+    let [all, images] = answers(ctx, e)?;
     let parents = e.forks.forked.iter().map(|f| f.parent.id()).collect::<Vec<_>>();
     let mut shown: Vec<&RunRecord> = e.test.iter().filter(|r| parents.contains(&r.id())).collect();
     shown.extend(e.forks.forked.iter().map(|f| &f.record));
@@ -34,12 +35,13 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
     let sections = vec![
         Section { heading: "Observe".into(), blocks: observe(e) },
         Section { heading: "Predict".into(), blocks: predict(e, &all) },
+        Section { heading: "Transfer".into(), blocks: transfer(e, &images) },
         Section { heading: "Intervene".into(), blocks: intervene(e) },
         Section { heading: "Scorecard".into(), blocks: scorecard_blocks(ctx)? },
         Section { heading: "Acceptance".into(), blocks: vec![checks_table(&checks(e, &all))] },
         Section { heading: "Forked runs".into(), blocks: runs },
     ];
-    let n_sealed = all.iter().flat_map(|a| a.voices.iter());
+    let n_sealed = all.iter().chain(&images).flat_map(|a| a.voices.iter());
     let n_sealed: usize = n_sealed.filter(|v| v.2 == Standing::Sealed).map(|v| v.1.len()).sum();
     Ok(Findings {
         study: "bias".into(),
@@ -47,12 +49,13 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
         question: "From the first 5 to 20 % of a run, can it be forecast how strongly the final network leans on a \
                    shortcut that stands for a protected attribute, and which intervention, how early, takes that away?"
             .into(),
-        headline: headline(e, &all),
+        headline: headline(e, &all, &images),
         command: ctx.command("bias"),
         facts: vec![
             ("configurations fitted".into(), e.fit.len().to_string()),
             ("configurations forecast".into(), e.test.len().to_string()),
             ("run again with other seeds".into(), e.again.len().to_string()),
+            ("image runs".into(), e.images.len().to_string()),
             ("forks".into(), e.forks.forked.len().to_string()),
             ("forecasts and baselines sealed".into(), n_sealed.to_string()),
             ("control readings verified".into(), e.forks.n_verified.to_string()),
@@ -101,9 +104,11 @@ fn sentence(e: &Evidence<'_>, all: &[Answers], short: &str, share: f64) -> Optio
     ))
 }
 
-fn headline(e: &Evidence<'_>, all: &[Answers]) -> Vec<String> {
+fn headline(e: &Evidence<'_>, all: &[Answers], images: &[Answers]) -> Vec<String> {
     let mut says: Vec<String> =
         ASKED.iter().filter_map(|a| sentence(e, all, a.short, ASKED_AT)).collect();
+    says.extend(carried(images, ASKED[0].short));
+    says.extend(carried(images, ASKED[1].short));
     let f = e.forks;
     let strongest = f.early_less_late.iter().filter_map(|(name, effect)| {
         let (lo, hi) = effect.interval?;
@@ -221,7 +226,7 @@ fn fan(run: &RunRecord, said: &Predictive, found: Option<f64>, group: &str) -> O
 fn predict(e: &Evidence<'_>, all: &[Answers]) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for asked in &ASKED {
-        blocks.push(Block::Table(table(all, asked)));
+        blocks.push(Block::Table(table(all, asked, "test configurations")));
         if asked.short == "BA" {
             continue;
         }

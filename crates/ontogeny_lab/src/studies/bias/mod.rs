@@ -5,7 +5,8 @@
 //! forecast under seal: how often the answer flips with the shortcut, the accuracy where shortcut and answer disagree,
 //! and directional bias amplification. Configurations are drawn, and told apart into those that are fitted and those
 //! that are forecast, before any run; no configuration is both. What forecasters read comes from the probe split, what
-//! they are judged by from the audit split, which no prefix holds. Then runs that lean on the shortcut are forked: five
+//! they are judged by from the audit split, which no prefix holds. The same forecasters are then asked about convolutional
+//! networks on tinted glyphs (`ontogeny_train::tasks::tinted_glyphs`), of which they have seen none. Then runs that lean on the shortcut are forked: five
 //! treatments, each in a window of 5 % of the run that begins at one of six times, judged after the same number of
 //! examples and again after more biased training.
 
@@ -13,6 +14,7 @@ mod findings;
 mod forks;
 mod sizes;
 mod tables;
+mod transfer;
 
 use super::{Study, StudyContext};
 use crate::plan::{RunPlan, StopRule};
@@ -107,6 +109,9 @@ const PROXY: &str = "proxy-run";
 /// B4.
 const ORACLE: &str = "oracle-config";
 
+/// What is added to the names of properties where images are asked about.
+const ON_IMAGES: &str = " on images";
+
 /// Everything the runs of the study gave, for the findings.
 struct Evidence<'a> {
     sizes: Sizes,
@@ -114,6 +119,8 @@ struct Evidence<'a> {
     test: &'a [RunRecord],
     /// The first test configurations with other seeds.
     again: &'a [RunRecord],
+    /// Tinted glyphs, of which nothing was fitted.
+    images: &'a [RunRecord],
     questions: &'a [Question],
     /// What an oracle that knows the generator says, by question.
     oracles: &'a [Option<Box<dyn Fitted>>],
@@ -181,12 +188,19 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     let again = &test_grid[..(sizes.n_again as usize).min(test_grid.len())];
     let again =
         conductor.conduct_all("other seeds", &plans("again", again, 1), threads, &silent)?;
+    let image_plans = plans("images", &sizes.images(ctx.options.seed), 2);
+    let images =
+        conductor.conduct_all("images, forecasts sealed", &image_plans, threads, &|p| {
+            let own = observable(&p.config, p.seeds.data_seed);
+            Box::new(Sealer::new(conductor, &questions, own, &before).elsewhere(ON_IMAGES))
+        })?;
     let forks = forks::run(ctx, &sizes, &test, &again)?;
     let evidence = Evidence {
         sizes,
         fit: &fit,
         test: &test,
         again: &again,
+        images: &images,
         questions: &questions,
         oracles: &oracles,
         forks: &forks,

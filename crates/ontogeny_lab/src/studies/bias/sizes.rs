@@ -5,8 +5,9 @@ use crate::sealing::Features;
 use ontogeny_core::random::Philox;
 use ontogeny_core::{Schedule, Step};
 use ontogeny_engine::{LanePlan, Objective};
-use ontogeny_train::models::{Activation, MlpConfig, ModelConfig};
+use ontogeny_train::models::{Activation, ConvConfig, MlpConfig, ModelConfig};
 use ontogeny_train::tasks::TaskConfig;
+use ontogeny_train::tasks::tinted_glyphs::TintedGlyphsConfig;
 use ontogeny_train::tasks::two_block::TwoBlockConfig;
 use ontogeny_train::{OptimizerConfig, OptimizerName, RecordPlan, RunConfig};
 
@@ -26,6 +27,8 @@ pub(super) struct Sizes {
     pub n_test: u64,
     /// Test configurations that are run again with other seeds.
     pub n_again: u64,
+    /// Runs on tinted glyphs.
+    pub n_images: u64,
     pub n_forked: usize,
     pub n_probe: usize,
     pub n_audit: usize,
@@ -51,14 +54,19 @@ impl Sizes {
             n_fit: 60,
             n_test: 120,
             n_again: 60,
+            n_images: 40,
             n_forked: 12,
             n_probe: 2048,
             n_audit: 4096,
         };
         let tier = match tier {
-            Tier::Smoke => Self { n_fit: 40, n_test: 40, n_again: 16, n_forked: 4, ..study },
+            Tier::Smoke => {
+                Self { n_fit: 40, n_test: 40, n_again: 16, n_images: 12, n_forked: 4, ..study }
+            }
             Tier::Study => study,
-            Tier::Paper => Self { n_fit: 240, n_test: 480, n_again: 120, n_forked: 60, ..study },
+            Tier::Paper => {
+                Self { n_fit: 240, n_test: 480, n_again: 120, n_images: 160, n_forked: 60, ..study }
+            }
         };
         match n_seeds {
             // A small grid of shorter runs, to try things out.
@@ -67,6 +75,7 @@ impl Sizes {
                 n_fit: 20 * n,
                 n_test: 8 * n,
                 n_again: 4 * n,
+                n_images: 4 * n,
                 n_forked: n as usize + 1,
                 n_probe: 512,
                 n_audit: 1024,
@@ -131,7 +140,10 @@ impl Sizes {
         let width = [16, 32, 64, 128][one_of(7, 4)];
         let lr = 10_f64.powf(between(8, -2.5, -0.8));
         let weight_decay = [0.0, 1e-4, 1e-3, 1e-2][one_of(9, 4)];
-        Drawn { id, config: self.config(task, width, lr, weight_decay) }
+        let model = MlpConfig { widths: vec![width; 2], activation: Activation::Relu };
+        let (batch, task) = (task.batch_examples, TaskConfig::TwoBlock(task));
+        let config = self.config(task, ModelConfig::Mlp(model), batch, lr, weight_decay);
+        Drawn { id, config }
     }
 
     /// The configurations that are fitted and those that are forecast: which is which is drawn as they are.
@@ -145,7 +157,47 @@ impl Sizes {
         (all, test)
     }
 
-    fn config(&self, task: TwoBlockConfig, width: usize, lr: f64, weight_decay: f64) -> RunConfig {
+    /// Configurations on tinted glyphs: the protocol's five skews, tints from faint to plain, noise from little to much.
+    pub(super) fn images(&self, seed: u64) -> Vec<Drawn> {
+        let one = |id: u64| {
+            let draws = Philox::new(seed, "bias.images").at(id);
+            let between = |i: u64, lo: f64, hi: f64| lo + (hi - lo) * draws.uniform(i);
+            let one_of = |i: u64, n: usize| draws.below(i, n as u64) as usize;
+            let task = TintedGlyphsConfig {
+                side: 16,
+                skew: [0.0, 0.1, 0.2, 0.3, 0.4][one_of(0, 5)],
+                tint: between(1, 0.05, 0.5),
+                noise: between(2, 0.05, 0.4),
+                jitter: 0.5,
+                n_train: between(3, 9.0, 13.0).exp2() as usize,
+                batch_examples: 32,
+                n_probe: self.n_probe.min(1024),
+                n_audit: self.n_audit.min(2048),
+            };
+            let channels = [8, 16][one_of(4, 2)];
+            let model = ModelConfig::Conv(ConvConfig {
+                channels: vec![channels; 2],
+                strides: vec![2; 2],
+                kernel: 3,
+                hidden: 32,
+                padding: None,
+            });
+            let lr = 10_f64.powf(between(5, -2.5, -0.8));
+            let weight_decay = [0.0, 1e-4, 1e-3, 1e-2][one_of(6, 4)];
+            let task = TaskConfig::TintedGlyphs(task);
+            Drawn { id, config: self.config(task, model, 32, lr, weight_decay) }
+        };
+        (0..self.n_images).map(one).collect()
+    }
+
+    fn config(
+        &self,
+        task: TaskConfig,
+        model: ModelConfig,
+        batch: usize,
+        lr: f64,
+        weight_decay: f64,
+    ) -> RunConfig {
         let probes = [
             "set_loss",
             "group_gap",
@@ -156,13 +208,9 @@ impl Sizes {
             "group_gradients",
             "linear_readout",
         ];
-        let batch = task.batch_examples;
         RunConfig {
-            task: TaskConfig::TwoBlock(task),
-            model: ModelConfig::Mlp(MlpConfig {
-                widths: vec![width; 2],
-                activation: Activation::Relu,
-            }),
+            task,
+            model,
             init_scale: 1.0,
             objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig {
@@ -208,25 +256,25 @@ impl Sizes {
     }
 }
 
-fn task(config: &RunConfig) -> Option<&TwoBlockConfig> {
-    match &config.task {
-        TaskConfig::TwoBlock(task) => Some(task),
-        _ => None,
-    }
-}
-
 /// What is known before a run: size of the data, share of the attribute and its measured correlation with the labels,
 /// width, learning rate, weight decay.
 pub(super) fn observable(config: &RunConfig, data_seed: u64) -> Features {
     let mut f = Features::new();
-    if let Some(t) = task(config) {
-        f.insert("ln_n".into(), (t.n_train as f64).ln());
-        f.insert("majority".into(), t.majority);
-        f.extend(t.measured_correlation(data_seed).map(|r| ("correlation".into(), r)));
-    }
-    if let ModelConfig::Mlp(m) = &config.model {
-        f.insert("ln_width".into(), (m.widths[0] as f64).ln());
-    }
+    let (n, majority, correlation) = match &config.task {
+        TaskConfig::TwoBlock(t) => (t.n_train, t.majority, t.measured_correlation(data_seed)),
+        // As many examples have one tint as the other.
+        TaskConfig::TintedGlyphs(t) => (t.n_train, 0.5, t.measured_correlation(data_seed)),
+        _ => return f,
+    };
+    f.insert("ln_n".into(), (n as f64).ln());
+    f.insert("majority".into(), majority);
+    f.extend(correlation.map(|r| ("correlation".into(), r)));
+    let width = match &config.model {
+        ModelConfig::Mlp(m) => Some(m.widths[0]),
+        ModelConfig::Conv(c) => Some(c.hidden),
+        _ => None,
+    };
+    f.extend(width.map(|w| ("ln_width".into(), (w as f64).ln())));
     f.insert("ln_lr".into(), config.optimizer.lr.at(Step(0)).ln());
     f.insert("ln_wd".into(), (config.optimizer.weight_decay.at(Step(0)) + 1e-5).ln());
     f
@@ -244,7 +292,10 @@ pub(super) fn hidden(config: &RunConfig) -> Features {
         ]
         .map(|(name, v)| (name.to_owned(), v))
     };
-    task(config).map(of).into_iter().flatten().collect()
+    match &config.task {
+        TaskConfig::TwoBlock(task) => of(task).into(),
+        _ => Features::new(),
+    }
 }
 
 #[cfg(test)]
@@ -262,6 +313,14 @@ mod tests {
             let (proxy, steps) = sizes.proxy(&d.config);
             proxy.check().unwrap();
             assert!(steps.is_sorted() && steps[2] == proxy.horizon && steps[0] > 100, "{steps:?}");
+        }
+        let images = sizes.images(0);
+        assert_eq!(images.len(), 40);
+        for d in &images {
+            d.config.check().unwrap();
+            // A forecaster that was fitted to hyper-parameters finds all of them.
+            let keys = |c: &RunConfig| observable(c, 1).into_keys().collect::<Vec<_>>();
+            assert_eq!(keys(&d.config), keys(&fit[0].config));
         }
         assert_eq!(sizes.grid(0).0[3].config, fit[3].config);
         assert_ne!(sizes.grid(1).0[3].config, fit[3].config);

@@ -7,6 +7,7 @@ use crate::sealing::Registered;
 use crate::values::{Found, r2};
 use crate::voices::{Standing, Voices};
 use crate::{LabError, RunRecord};
+use ontogeny_analysis::forecasters::Fitted;
 use ontogeny_core::{Step, Table};
 
 /// One property from one origin.
@@ -19,16 +20,33 @@ pub(super) struct Answers {
     pub ceiling: Option<(f64, usize)>,
 }
 
-/// All questions in the order of properties and origins.
-pub(super) fn answers(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Vec<Answers>, LabError> {
+/// All questions about the test runs, in the order of properties and origins; and the same about images.
+pub(super) fn answers(
+    ctx: &StudyContext<'_>,
+    e: &Evidence<'_>,
+) -> Result<[Vec<Answers>; 2], LabError> {
     let index = Registered::of(ctx.conductor.ledger.entries()?);
+    // The oracle knows nothing of images.
+    let known: Vec<Option<&dyn Fitted>> = e.oracles.iter().map(Option::as_deref).collect();
+    let nothing = vec![None; known.len()];
+    Ok([(e.test, known), (e.images, nothing)]
+        .map(|(runs, oracles)| about(ctx, e, &index, runs, &oracles)))
+}
+
+fn about(
+    ctx: &StudyContext<'_>,
+    e: &Evidence<'_>,
+    index: &Registered,
+    runs: &[RunRecord],
+    oracles: &[Option<&dyn Fitted>],
+) -> Vec<Answers> {
     let mut all = Vec::new();
     for (i, asked) in ASKED.iter().enumerate() {
-        let found: Found = (e.test.iter())
+        let found: Found = (runs.iter())
             .filter_map(|r| Some((r.id().clone(), outcome(r, asked.audit, e.sizes.horizon)?)))
             .collect();
         let again = e.again.iter().filter_map(|other| {
-            let first = e.test.iter().find(|r| r.manifest.cell == other.manifest.cell)?;
+            let first = runs.iter().find(|r| r.manifest.cell == other.manifest.cell)?;
             let at = e.sizes.horizon;
             Some((outcome(other, asked.audit, at)?, outcome(first, asked.audit, at)?))
         });
@@ -36,11 +54,11 @@ pub(super) fn answers(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Vec<An
         let ceiling = if again.len() < 3 { None } else { r2(&again).map(|v| (v, again.len())) };
         for (j, share) in ORIGINS.into_iter().enumerate() {
             let at = i * ORIGINS.len() + j;
-            let (question, oracle) = (&e.questions[at], &e.oracles[at]);
+            let (question, oracle) = (&e.questions[at], oracles[at]);
             let from = origin(share);
             let mut voices =
-                Voices::sealed(&index, ctx.id.as_str(), asked.audit, &from, found.clone());
-            for r in e.test {
+                Voices::sealed(index, ctx.id.as_str(), asked.audit, &from, found.clone());
+            for r in runs {
                 let (prefix, own) = (r.prefix(Step(e.sizes.at(share))), features(r));
                 for (name, theory) in &question.theories {
                     let would = theory.conjecture(&prefix, &own);
@@ -53,7 +71,7 @@ pub(super) fn answers(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Vec<An
             all.push(Answers { asked, share, voices, ceiling });
         }
     }
-    Ok(all)
+    all
 }
 
 fn features(record: &RunRecord) -> crate::sealing::Features {
@@ -90,7 +108,7 @@ pub(super) fn find<'a>(all: &'a [Answers], short: &str, share: f64) -> Option<&'
 }
 
 /// One table for a property.
-pub(super) fn table(all: &[Answers], asked: &Asked) -> Table {
+pub(super) fn table(all: &[Answers], asked: &Asked, whose: &str) -> Table {
     let number = |v: f64| format!("{v:.3}");
     let mut rows = Vec::new();
     for a in all.iter().filter(|a| a.asked.short == asked.short) {
@@ -138,7 +156,7 @@ pub(super) fn table(all: &[Answers], asked: &Asked) -> Table {
     ];
     Table {
         caption: format!(
-            "Final {} ({}) of the test configurations. R² is against the mean of the outcomes; coverage and width are of \
+            "Final {} ({}) of the {whose}. R² is against the mean of the outcomes; coverage and width are of \
              central 50 and 90 % intervals; intervals of differences resample runs 10,000 times.",
             asked.property, asked.short
         ),
