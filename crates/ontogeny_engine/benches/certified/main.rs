@@ -188,7 +188,7 @@ fn main() {
     };
     let cases = [
         case("ibp_mlp", false, 0.0, 64),
-        case("ibp_cnn", true, 0.0, 16),
+        case("ibp_cnn", true, 0.0, 32),
         case("crown_mlp", false, 1.0, 16),
         case("crown_cnn", true, 1.0, 8),
     ];

@@ -86,7 +86,7 @@ fn convolve<S: Real>(
     for group in &groups {
         let len = group.len();
         let mut turned = Buffer::stale(image * len);
-        turn(&x.value()[group.start * image..group.end * image], &mut turned, image);
+        turn(&x.value()[group.start * image..group.end * image], &mut turned, image, false);
         let mut cols = Buffer::stale(rows * pixels * len);
         columns_of_images(window, &turned, &mut cols, len);
         let kernels = if group.start < 2 * n { weight.value() } else { magnitude.value() };
@@ -94,7 +94,7 @@ fn convolve<S: Real>(
         let wide = pixels * len;
         let (w, cm) = (Mat::new(kernels, rows), Mat::new(&cols, wide));
         gemm([c_out, wide, rows], w, cm, &mut side_by_side, wide, false);
-        turn(&side_by_side, &mut y[group.start * out..group.end * out], len);
+        turn(&side_by_side, &mut y[group.start * out..group.end * out], len, false);
         kept.push(cols);
     }
     if !bias.value().is_empty() {
@@ -120,7 +120,7 @@ fn convolve<S: Real>(
                 let (len, is_mid) = (group.len(), group.start < 2 * n);
                 let wide = pixels * len;
                 let mut side_by_side = Buffer::stale(out * len);
-                turn(&dy[group.start * out..group.end * out], &mut side_by_side, out);
+                turn(&dy[group.start * out..group.end * out], &mut side_by_side, out, false);
                 let dm = Mat::new(&side_by_side, wide);
                 weight.contribute(|dw, is_sum| {
                     let cm = Mat::new(cols, wide).t();
@@ -142,7 +142,7 @@ fn convolve<S: Real>(
                     gemm([rows, wide, c_out], w, dm, &mut dcols, wide, false);
                     let mut turned = Buffer::zeros(image * len);
                     columns_to_images(window, &dcols, &mut turned, len);
-                    add_turned(&turned, &mut dx[group.start * image..group.end * image], len);
+                    turn(&turned, &mut dx[group.start * image..group.end * image], len, true);
                 });
             }
         },
@@ -159,24 +159,34 @@ fn groups(blocks: Blocks) -> Vec<std::ops::Range<usize>> {
     }
 }
 
-/// `from [_, width]` transposed.
+/// `to (+)= from [_, width]` transposed, in tiles that stay in registers and the first-level cache.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn turn<S: Real>(from: &[S], to: &mut [S], width: usize) {
+fn turn<S: Real>(from: &[S], to: &mut [S], width: usize, is_sum: bool) {
+    const SIDE: usize = 16;
     let height = from.len() / width.max(1);
-    for (j, to) in to.chunks_exact_mut(height).enumerate() {
-        for (to, from) in to.iter_mut().zip(from[j..].iter().step_by(width)) {
-            *to = *from;
-        }
-    }
-}
-
-/// `to += from [_, width]` transposed.
-#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn add_turned<S: Real>(from: &[S], to: &mut [S], width: usize) {
-    let height = from.len() / width.max(1);
-    for (j, to) in to.chunks_exact_mut(height).enumerate() {
-        for (to, from) in to.iter_mut().zip(from[j..].iter().step_by(width)) {
-            *to += *from;
+    for top in (0..height).step_by(SIDE) {
+        let n = SIDE.min(height - top);
+        for left in (0..width).step_by(SIDE) {
+            let m = SIDE.min(width - left);
+            if n == SIDE && m == SIDE {
+                let mut tile = [[S::ZERO; SIDE]; SIDE];
+                for (i, tile) in tile.iter_mut().enumerate() {
+                    tile.copy_from_slice(&from[(top + i) * width + left..][..SIDE]);
+                }
+                for j in 0..SIDE {
+                    let line = &mut to[(left + j) * height + top..][..SIDE];
+                    for i in 0..SIDE {
+                        line[i] = if is_sum { line[i] + tile[i][j] } else { tile[i][j] };
+                    }
+                }
+                continue;
+            }
+            for j in left..left + m {
+                for i in top..top + n {
+                    let (v, to) = (from[i * width + j], &mut to[j * height + i]);
+                    *to = if is_sum { *to + v } else { v };
+                }
+            }
         }
     }
 }
