@@ -76,6 +76,8 @@
 //!   operation that forgets to write shows.
 
 mod batch;
+mod bound_statistics;
+mod boxes;
 mod certified;
 #[cfg(feature = "composite")]
 mod composite;
@@ -97,6 +99,7 @@ mod var;
 mod workers;
 
 pub use batch::{Batch, Chunk, Inputs, InputsView, UNREAD};
+pub use bound_statistics::{LayerBounds, ReluShares};
 pub use certified::{Certified, CertifiedLoss};
 pub use engine::{Engine, EngineError};
 pub use gradient::{Gradient, LanePlan, Objective};

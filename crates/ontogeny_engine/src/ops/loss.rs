@@ -80,7 +80,7 @@ impl Var<2> {
 /// 1 for rows that are read, 0 for the others: `[n, 1]`.
 #[cfg(feature = "composite")]
 fn is_read(x: &Tensor<2>, targets: &[u32]) -> Tensor<2> {
-    let mask = targets.iter().map(|&t| f64::from(u8::from(t != UNREAD))).collect();
+    let mask = targets.iter().map(|&t| f32::from(u8::from(t != UNREAD))).collect();
     in_f64(&crate::var::constant(x, mask, [targets.len(), 1]))
 }
 
