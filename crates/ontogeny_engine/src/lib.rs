@@ -75,6 +75,7 @@
 //! - **Memory is reused.** Freed buffers stay with their thread; debug builds fill them with NaN so that an
 //!   operation that forgets to write shows.
 
+mod ball;
 mod batch;
 #[cfg(feature = "composite")]
 mod composite;
@@ -88,12 +89,14 @@ mod network;
 pub mod ops;
 pub mod optim;
 mod outputs;
+mod stage;
 mod stash;
 mod table;
 mod taps;
 mod var;
 mod workers;
 
+pub use ball::pixel_range;
 pub use batch::{Batch, Chunk, Inputs, InputsView, UNREAD};
 pub use engine::{Engine, EngineError};
 pub use gradient::{Gradient, LanePlan, Objective};
@@ -101,6 +104,7 @@ pub use lane::Lane;
 pub use layout::{Init, Layout, ParamSpec};
 pub use network::Network;
 pub use outputs::Outputs;
+pub use stage::Stage;
 pub use table::Table;
 pub use taps::Taps;
 pub use var::Var;

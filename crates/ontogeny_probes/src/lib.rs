@@ -8,6 +8,7 @@
 //! Everything here is deterministic: sums are taken in a fixed order with a fixed number of lanes, so a
 //! reading has the same bits on every machine that has a fused multiply-add, and on any number of threads.
 
+pub mod certificate;
 mod compared;
 mod error;
 mod excluded;

@@ -1,5 +1,6 @@
 //! MNIST by path: what is read, and what is said when the files are not what they should be.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use ontogeny_core::{Schedule, Seeds};
 use ontogeny_engine::{Engine, Inputs};
