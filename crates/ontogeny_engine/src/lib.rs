@@ -77,6 +77,7 @@
 
 mod ball;
 mod batch;
+mod certified;
 #[cfg(feature = "composite")]
 mod composite;
 mod curvature;
@@ -98,6 +99,7 @@ mod workers;
 
 pub use ball::pixel_range;
 pub use batch::{Batch, Chunk, Inputs, InputsView, UNREAD};
+pub use certified::{Certified, CertifiedLoss};
 pub use engine::{Engine, EngineError};
 pub use gradient::{Gradient, LanePlan, Objective};
 pub use lane::Lane;
