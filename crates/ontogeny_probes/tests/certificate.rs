@@ -521,23 +521,23 @@ fn what_cannot_be_certified_is_named() {
     let said = |stages: &[Stage], views: &[ParamView<'_>]| {
         Certifier::new([1, 1, 2], stages, views).unwrap_err().to_string()
     };
-    insta::assert_snapshot!(said(&stages[..2], &views), @"");
-    insta::assert_snapshot!(said(&stages, &views[1..]), @"");
-    insta::assert_snapshot!(said(&stages[2..], &views), @"");
+    insta::assert_snapshot!(said(&stages[..2], &views), @"certify the network: its stages do not end with a dense layer");
+    insta::assert_snapshot!(said(&stages, &views[1..]), @"certify the network: it has no parameter 0.w");
+    insta::assert_snapshot!(said(&stages[2..], &views), @"certify the network: 1.w has the shape [3, 2], but should have 2 rows");
     let flat = Stage::Conv { weight: "0.w".into(), bias: None, stride: 1, padding: 0 };
-    insta::assert_snapshot!(said(&[flat], &views), @"");
+    insta::assert_snapshot!(said(&[flat], &views), @"certify the network: 0.w has the shape [2, 3], but should have four axes, the second of 1, no window larger than its image");
     let mut sick = net.clone();
     sick.w[0][1] = f32::NAN;
-    insta::assert_snapshot!(said(&stages, &sick.params()), @"");
+    insta::assert_snapshot!(said(&stages, &sick.params()), @"certify the network: 0.w is not finite");
     let c = net.certifier();
     let refused = |x: &[f32], y: &[u32], eps| -> CertificateError {
         c.certify(x, y, eps, Arithmetic::F32).unwrap_err()
     };
-    insta::assert_snapshot!(refused(&[0.5; 2], &[0], -0.1), @"");
-    insta::assert_snapshot!(refused(&[0.5; 2], &[0], f64::NAN), @"");
-    insta::assert_snapshot!(refused(&[0.5; 3], &[0], 0.1), @"");
-    insta::assert_snapshot!(refused(&[0.5; 2], &[2], 0.1), @"");
-    insta::assert_snapshot!(refused(&[0.5, 0.5, f32::NAN, 0.5], &[0, 1], 0.1), @"");
-    insta::assert_snapshot!(refused(&[0.5, 1.5], &[0], 0.1), @"");
+    insta::assert_snapshot!(refused(&[0.5; 2], &[0], -0.1), @"certify at eps -0.1: it must lie in [0, 1]");
+    insta::assert_snapshot!(refused(&[0.5; 2], &[0], f64::NAN), @"certify at eps NaN: it must lie in [0, 1]");
+    insta::assert_snapshot!(refused(&[0.5; 3], &[0], 0.1), @"certify examples: numbers of the inputs: expected 2, found 3");
+    insta::assert_snapshot!(refused(&[0.5; 2], &[2], 0.1), @"certify examples: largest class: expected 1, found 2");
+    insta::assert_snapshot!(refused(&[0.5, 0.5, f32::NAN, 0.5], &[0, 1], 0.1), @"certify example 1: its value 0 is NaN, which is not in [0, 1]");
+    insta::assert_snapshot!(refused(&[0.5, 1.5], &[0], 0.1), @"certify example 0: its value 1 is 1.5, which is not in [0, 1]");
     assert_eq!(c.certify(&[], &[], 0.1, Arithmetic::F32).unwrap().layers, []);
 }
