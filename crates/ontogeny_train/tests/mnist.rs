@@ -174,7 +174,7 @@ fn the_real_files_are_read_and_learned_from() {
         model: serde_json::from_str(r#"{"kind": "mlp", "widths": [32], "activation": "relu"}"#)
             .unwrap(),
         init_scale: 1.0,
-        objective: ontogeny_engine::Objective::CrossEntropy,
+        objective: ontogeny_engine::Objective::CrossEntropy.into(),
         optimizer: ontogeny_train::OptimizerConfig {
             beta2: 0.999,
             ..ontogeny_train::OptimizerConfig::adamw(3e-3, 0.0)

@@ -223,6 +223,28 @@ impl Certifier {
         Ok(out)
     }
 
+    /// What intervals say of each affine layer over the same boxes, without bounds of margins; empty if no example
+    /// could be bounded.
+    ///
+    /// # Errors
+    /// As [`certify`](Self::certify).
+    pub fn layers(
+        &self,
+        inputs: &[f32],
+        targets: &[u32],
+        eps: f64,
+        arithmetic: Arithmetic,
+    ) -> Result<Vec<LayerBounds>, CertificateError> {
+        self.check(inputs, targets, eps)?;
+        let mut tally = forward::Tally::default();
+        let chunks = inputs.chunks(CHUNK * self.n_inputs).zip(targets.chunks(CHUNK));
+        for (inputs, targets) in chunks {
+            let boxes = Boxes::of(&self.steps, inputs, targets.len(), eps, arithmetic);
+            tally.add(&self.steps, &boxes);
+        }
+        Ok(tally.layers())
+    }
+
     fn lower(&self, boxes: &Boxes, targets: &[u32]) -> Vec<Margins> {
         let mut rows = Rows::margins(targets, self.n_classes);
         let last = self.steps.len() - 1;
