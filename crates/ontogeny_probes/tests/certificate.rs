@@ -366,6 +366,39 @@ fn cancelling_biases_are_accepted_by_naive_bounds_and_refused_here() {
     assert!(net.margins(&dark, 0, 0.01, Arithmetic::F32).best() < 0.0);
 }
 
+#[test]
+fn bounds_are_those_of_auto_lirpa() {
+    // A CNN of two convolutions and two dense layers on six images, made by benches/peers/lirpa_bounds.py.
+    let all: serde_json::Value = serde_json::from_str(include_str!("fixtures/lirpa.json")).unwrap();
+    let numbers =
+        |v: &serde_json::Value| -> Vec<f64> { serde_json::from_value(v.clone()).unwrap() };
+    let single = |v: &serde_json::Value| -> Vec<f32> { serde_json::from_value(v.clone()).unwrap() };
+    let params: Vec<(String, Vec<usize>, Vec<f32>)> = (all["params"].as_object().unwrap().iter())
+        .map(|(name, p)| {
+            let shape = serde_json::from_value(p["shape"].clone()).unwrap();
+            (name.clone(), shape, single(&p["values"]))
+        })
+        .collect();
+    let views: Vec<ParamView<'_>> =
+        params.iter().map(|(name, shape, values)| ParamView { name, shape, values }).collect();
+    let (first, second) = (Stage::conv("conv.0", 2, 2), Stage::conv("conv.1", 2, 1));
+    let (hidden, out) = (Stage::dense("hidden"), Stage::dense("out"));
+    let stages = [first, Stage::Relu, second, Stage::Relu, hidden, Stage::Relu, out];
+    let certifier = Certifier::new([1, 8, 8], &stages, &views).unwrap();
+    let y: Vec<u32> = serde_json::from_value(all["y"].clone()).unwrap();
+    let x = single(&all["x"]);
+    for case in all["cases"].as_array().unwrap() {
+        let eps = case["eps"].as_f64().unwrap();
+        let ours = certifier.certify(&x, &y, eps, Arithmetic::Real).unwrap().margins;
+        for (i, m) in ours.iter().enumerate() {
+            let (ibp, crown) = (numbers(&case["ibp"])[i], numbers(&case["crown"])[i]);
+            // Ours is wider by at most one f32 on each side of each pixel.
+            assert!(m.ibp <= ibp + 1e-12 && m.ibp > ibp - 1e-6, "eps {eps} {i}: {m:?} {ibp}");
+            assert!((m.crown - crown).abs() < 1e-6, "eps {eps} {i}: {m:?} {crown}");
+        }
+    }
+}
+
 /// Points that are tried against every certificate.
 fn try_many(n_points: u64, n_nets: u64) {
     let mut n_certified = 0;
