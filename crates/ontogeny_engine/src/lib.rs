@@ -77,6 +77,8 @@
 
 mod ball;
 mod batch;
+mod bound_statistics;
+mod boxes;
 mod certified;
 #[cfg(feature = "composite")]
 mod composite;
@@ -100,6 +102,7 @@ mod workers;
 
 pub use ball::pixel_range;
 pub use batch::{Batch, Chunk, Inputs, InputsView, UNREAD};
+pub use bound_statistics::{LayerBounds, ReluShares};
 pub use certified::{Certified, CertifiedLoss};
 pub use engine::{Engine, EngineError};
 pub use gradient::{Gradient, LanePlan, Objective};

@@ -19,7 +19,7 @@ mod trainer;
 
 pub use config::{Grokfast, OptimizerConfig, OptimizerName, RecordPlan, RunConfig};
 pub use error::TrainError;
-pub use objective::{CertifiedConfig, Initialization, Method, ObjectiveConfig};
+pub use objective::{CertifiedConfig, Initialization, Method, ObjectiveConfig, Regularizer};
 pub use overrides::{apply_set, parse_set};
 pub use state::{StateTensor, TrainState};
 pub use trainer::{Trainer, Update};

@@ -9,7 +9,7 @@ use ontogeny_train::tasks::modular::ModularConfig;
 use ontogeny_train::tasks::two_block::TwoBlockConfig;
 use ontogeny_train::{
     CertifiedConfig, Initialization, Method, ObjectiveConfig, OptimizerConfig, RecordPlan,
-    RunConfig, TrainState, Trainer, apply_set, parse_set,
+    Regularizer, RunConfig, TrainState, Trainer, apply_set, parse_set,
 };
 use std::sync::Arc;
 
@@ -24,6 +24,13 @@ fn ibp() -> CertifiedConfig {
 
 fn sabr() -> CertifiedConfig {
     CertifiedConfig { method: Method::Sabr, lambda: 0.4.into(), kappa: 0.0.into(), ..ibp() }
+}
+
+/// Lines that give way to intervals, and both regularizers.
+fn crown() -> CertifiedConfig {
+    let beta = Schedule::Curve(Curve::Ramp { from: 1.0, value: 0.0, start: 10, until: 40 });
+    let regularizer = Some(Regularizer::shi());
+    CertifiedConfig { method: Method::CrownIbp, beta, regularizer, ..ibp() }
 }
 
 fn config(certified: CertifiedConfig) -> RunConfig {
@@ -79,7 +86,7 @@ fn through_a_checkpoint(t: &Trainer) -> TrainState {
 
 #[test]
 fn law_2_forks_are_exact_in_the_middle_of_a_ramp() {
-    for certified in [ibp(), sabr()] {
+    for certified in [ibp(), sabr(), crown()] {
         let mut whole = trainer(config(certified.clone()), 1);
         go(&mut whole, 25);
         let saved = through_a_checkpoint(&whole);
@@ -94,7 +101,7 @@ fn law_2_forks_are_exact_in_the_middle_of_a_ramp() {
 
 #[test]
 fn law_3_randomness_is_addressed_a_certified_step_has_the_same_bits_for_any_number_of_threads() {
-    for certified in [ibp(), sabr()] {
+    for certified in [ibp(), sabr(), crown()] {
         let hash = |threads| {
             let mut t = trainer(config(certified.clone()), threads);
             go(&mut t, 45);
@@ -134,7 +141,7 @@ fn certified_training_makes_bounds_better_than_natural_training_does() {
         t.certified_gradient_of(&batch, Some(0.1)).unwrap().unwrap().1
     };
     let natural = last(CertifiedConfig { kappa: 1.0.into(), ..ibp() });
-    for certified in [ibp(), sabr()] {
+    for certified in [ibp(), sabr(), crown()] {
         let certified = last(certified);
         assert!(certified.certified < natural.certified, "{certified:?} against {natural:?}");
         assert!(certified.certified_ratio > natural.certified_ratio);
@@ -180,9 +187,15 @@ fn a_fork_can_change_each_number_of_the_objective() {
     refused("objective.eps=1.5", "objective.eps: value 1.5 lies outside [0, 1]");
     refused("objective.eps=-0.1", "objective.eps: value -0.1 lies outside [0, 1]");
     refused("objective.kappa=1.5", "objective.kappa: value 1.5 lies outside [0, 1]");
+    refused("objective.beta=2", "objective.beta: value 2 lies outside [0, 1]");
+    let tau = r#"objective.regularizer={"weight":0.5,"tau":0,"tightness":true,"balance":true}"#;
+    refused(tau, "configuration key objective.regularizer.tau is 0");
     refused("objective.lambda=0", "objective.lambda: value 0 lies outside [0.000001, 1]");
     refused("objective.epsilon=0.1", "did you mean objective.eps?");
-    refused("objective.method=crown", "unknown variant `crown`");
+    refused(
+        "objective.method=crown",
+        "unknown variant `crown`, expected one of `ibp`, `crown_ibp`, `sabr`",
+    );
     refused("objective=hinge", "unknown variant `hinge`");
     refused(r#"objective={"method":"ibp","eps":0.1}"#, "missing field `kappa`");
 }
