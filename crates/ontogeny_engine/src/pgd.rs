@@ -88,8 +88,8 @@ impl Engine {
             is_blind: vec![true; n],
             worst: around.to_vec(),
         };
-        let mut search = Search { engine: self, net, params, plan, of: batch, per };
-        let (margins, _) = search.look((0..n).collect(), around, false)?;
+        let search = Search { engine: self, net, params, plan, of: batch, per };
+        let (margins, _) = search.look(&(0..n).collect::<Vec<_>>(), around, false)?;
         found.margins.clone_from(&margins);
         let length = (attack.eps / 4.0) as f32;
         for restart in 0..attack.n_restarts {
@@ -106,8 +106,7 @@ impl Engine {
                 if standing.is_empty() {
                     break;
                 }
-                let (margins, slopes) =
-                    search.look(standing.clone(), &at, step < attack.n_steps)?;
+                let (margins, slopes) = search.look(&standing, &at, step < attack.n_steps)?;
                 for (k, &i) in standing.iter().enumerate() {
                     let rows = i * per..(i + 1) * per;
                     if margins[k] < found.margins[i] {
@@ -118,8 +117,8 @@ impl Engine {
                     let slope = slopes.row(k);
                     let size: f64 = slope.iter().map(|g| f64::from(g.abs())).sum();
                     if step == 0 {
-                        // Written so that what is no number counts as blind.
-                        found.is_blind[i] &= !(size > UNDERFLOW);
+                        // What is no number does not point anywhere either.
+                        found.is_blind[i] &= size.is_nan() || size <= UNDERFLOW;
                     }
                     for ((v, g), [low, high]) in
                         at[rows.clone()].iter_mut().zip(slope).zip(&ends[rows])
@@ -148,8 +147,8 @@ impl Search<'_> {
     /// Margins of the examples `rows` at the images `at` (of all examples), and, if they are wanted, the gradients of
     /// `max_{j != y} z_j - z_y`. A margin that is no number is minus infinity.
     fn look(
-        &mut self,
-        rows: Vec<usize>,
+        &self,
+        rows: &[usize],
         at: &[f32],
         wants_slopes: bool,
     ) -> Result<(Vec<f64>, Option<Table>), EngineError> {

@@ -22,7 +22,9 @@ fn linear() -> FnNet {
 fn batch(n: usize, width: usize, classes: u64) -> Batch {
     let mut batch = features(n, width, classes);
     let Inputs::Features { values, .. } = &mut batch.inputs else { unreachable!() };
-    values.iter_mut().for_each(|v| *v = v.abs().fract());
+    for v in values.iter_mut() {
+        *v = v.abs().fract();
+    }
     batch
 }
 

@@ -9,7 +9,7 @@ use ontogeny_engine::Stage;
 /// A layer.
 #[derive(Debug)]
 pub(super) enum Step {
-    Affine(Affine),
+    Affine(Box<Affine>),
     Relu,
 }
 
@@ -144,7 +144,7 @@ pub(super) fn read(
                 }
                 shape = [1, 1, n_out];
                 let values = doubled(w)?;
-                Step::Affine(Affine {
+                Step::Affine(Box::new(Affine {
                     n_in,
                     n_out,
                     fan_in: n_in,
@@ -154,7 +154,7 @@ pub(super) fn read(
                     back: transposed(&values, n_out),
                     w: values,
                     conv: None,
-                })
+                }))
             }
             Stage::Conv { weight, bias, stride, padding } => {
                 let window = window(find(params, weight)?, shape, *stride, *padding)?;
@@ -162,7 +162,7 @@ pub(super) fn read(
                 let c_out = w.shape[0];
                 shape = [c_out, window.out[0], window.out[1]];
                 let values = doubled(w)?;
-                Step::Affine(Affine {
+                Step::Affine(Box::new(Affine {
                     n_in,
                     n_out: shape.iter().product(),
                     fan_in: window.rows(),
@@ -172,7 +172,7 @@ pub(super) fn read(
                     back: transposed(&values, window.rows()),
                     w: values,
                     conv: Some(window),
-                })
+                }))
             }
             Stage::Relu => Step::Relu,
             other => {
