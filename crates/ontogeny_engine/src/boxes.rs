@@ -60,12 +60,11 @@ impl<'a> Boxes<'a> {
         let around = self.centers.map_or(values, |c| &c[chunk.range.start * per..][..n * per]);
         let eps = self.certified.eps;
         let [low, high] = self.certified.range.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
-        let mut rows = Vec::with_capacity(3 * n * per);
-        rows.extend(values.iter().map(|&v| f64::from(v)));
         let ends = |v: f32| ((f64::from(v) - eps).max(low), (f64::from(v) + eps).min(high));
-        rows.extend(around.iter().map(|&v| ends(v)).map(|(l, u)| 0.5 * (l + u)));
-        rows.extend(around.iter().map(|&v| ends(v)).map(|(l, u)| 0.5 * (u - l)));
-        lane.wide_constant(&rows, [3 * n, per])
+        let centers = around.iter().map(|&v| ends(v)).map(|(l, u)| 0.5 * (l + u));
+        let radii = around.iter().map(|&v| ends(v)).map(|(l, u)| 0.5 * (u - l));
+        let natural = values.iter().map(|&v| f64::from(v));
+        lane.wide_constant(natural.chain(centers).chain(radii), [3 * n, per])
     }
 
     /// Natural logits and bounds of a chunk.

@@ -81,7 +81,7 @@ fn imbalance(c: &[f64], r: &[f64], dc: &mut [f64], tau: f64) -> f64 {
     dc.fill(0.0);
     let n = c.len() as f64;
     let mean = c.iter().sum::<f64>() / n;
-    let side = |c: f64, r: f64| if c - r > 0.0 { 1 } else { i8::from(c + r < 0.0) * -1 };
+    let side = |c: f64, r: f64| if c - r > 0.0 { 1 } else { -i8::from(c + r < 0.0) };
     let sum = |of: i8, f: &dyn Fn(f64) -> f64| -> f64 {
         c.iter().zip(r).filter(|(c, r)| side(**c, **r) == of).map(|(c, _)| f(*c)).sum()
     };

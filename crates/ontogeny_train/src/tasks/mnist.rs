@@ -64,7 +64,7 @@ impl Files {
 }
 
 fn refused(source: DataError) -> TrainError {
-    TrainError::Data { task: "mnist", source }
+    TrainError::Data { task: "mnist", source: Box::new(source) }
 }
 
 impl MnistConfig {
