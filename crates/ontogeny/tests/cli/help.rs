@@ -23,6 +23,7 @@ const COMMANDS: [&str; 38] = [
     "store du",
     "store gc",
     "store repair",
+    "store migrate",
     "store push",
     "fork",
     "zoom",
