@@ -209,7 +209,7 @@ mod policy {
         assert_eq!(simulate([1 << 20; 7]), (0, 7, 7));
         assert_eq!(simulate([1 << 20; 8]), (8 << 20, 7, 1));
         assert_eq!(simulate([1 << 20; 512]), ((512 * 3) << 20, 21, 1));
-        let (again, most, _) = simulate([1000; 4096]);
+        let (again, most, _) = simulate(std::iter::repeat_n(1000, 4096));
         assert!(again <= 4096 * 1000 * 5, "{again}");
         assert!(most <= 35, "{most}");
     }

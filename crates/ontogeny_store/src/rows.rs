@@ -267,10 +267,6 @@ impl Block for RowBlock {
 
     fn only(&mut self, rows: std::ops::Range<usize>) {
         let (from, to) = (rows.start.min(self.len()), rows.end.min(self.len()));
-        fn only<T>(column: &mut Vec<T>, from: usize, to: usize) {
-            column.truncate(to);
-            column.drain(..from);
-        }
         only(&mut self.steps, from, to);
         only(&mut self.clocks, from, to);
         only(&mut self.numbers, from, to);
@@ -361,6 +357,12 @@ impl Block for RowBlock {
         table.same_len(&[("value", n), ("row", rows.len())])?;
         block.arranged(&rows).ok_or_else(|| table.damaged(Damage::Column { column: "row" }))
     }
+}
+
+/// Keeps a stretch of a column.
+fn only<T>(column: &mut Vec<T>, from: usize, to: usize) {
+    column.truncate(to);
+    column.drain(..from);
 }
 
 fn pick<T: Copy>(at: &[u32], column: &[T]) -> Vec<T> {

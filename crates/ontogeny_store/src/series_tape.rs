@@ -101,7 +101,9 @@ impl SeriesTape {
         let Some(entry) = index.find(name).ok()? else { return Some(Default::default()) };
         let mut traced = index.traced(&entry).ok()?;
         traced.retain(|t| rows.contains(&t.row));
-        traced.iter_mut().for_each(|t| t.row -= rows.start);
+        for t in &mut traced {
+            t.row -= rows.start;
+        }
         Some((entry.unit, traced))
     }
 

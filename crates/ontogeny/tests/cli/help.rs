@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "run",
     "studies",
     "probes",

@@ -31,7 +31,7 @@ fn age(store: &Store, run: &str) {
     let path = store.path().join(format!("runs/{run}/manifest.json"));
     let file = fs::File::options().write(true).open(path).unwrap();
     let now = file.metadata().unwrap().modified().unwrap();
-    file.set_modified(now - Duration::from_secs(60)).unwrap();
+    file.set_modified(now - Duration::from_mins(1)).unwrap();
 }
 
 fn change(store: &Store, run: &str, step: u64) {
