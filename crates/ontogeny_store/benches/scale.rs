@@ -298,13 +298,20 @@ fn runs(store: &Store) -> Outcome {
             let run = format!("run{i}");
             let dir = store.path().join("runs").join(&run);
             std::fs::create_dir(&dir)?;
-            std::fs::write(
-                dir.join("manifest.json"),
-                serde_json::to_vec_pretty(&manifest(&run)?)?,
-            )?;
+            let path = dir.join("manifest.json");
+            std::fs::write(&path, serde_json::to_vec_pretty(&manifest(&run)?)?)?;
+            // Not just now: what was just written is not copied to the index of runs.
+            let file = std::fs::File::options().write(true).open(&path)?;
+            file.set_modified(file.metadata()?.modified()? - Duration::from_mins(1))?;
         }
         n_there = n;
         let cold = Some(store.path());
+        let index = store.path().join("index/runs.idx");
+        reading(&format!("of {n} runs: listing them, no index"), cold, || {
+            // It is made by the listing.
+            let _ = std::fs::remove_file(&index);
+            Ok(Store::open(store.path())?.runs()?.runs.len())
+        })?;
         reading(&format!("of {n} runs: opening the store"), cold, || {
             Ok(usize::from(Store::open(store.path())?.path().exists()))
         })?;

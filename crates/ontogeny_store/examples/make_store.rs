@@ -75,8 +75,13 @@ fn main() -> Result<(), StoreError> {
             },
         ])?;
         writer.seal()?;
-        drop(writer);
+        // Many small segments are merged.
+        for t in 1001..=1010 {
+            writer.append(Step(t), Clocks::default(), &[("train.loss", "nats", f64::NAN)])?;
+            writer.seal()?;
+        }
         // Whoever resumes may record a step again, later than others.
+        drop(writer);
         let mut writer = store.resume_run(&resumed)?;
         writer.append(Step(450), Clocks::default(), &[("train.loss", "nats", 0.125)])?;
         writer.seal()?;

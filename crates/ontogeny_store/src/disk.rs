@@ -36,15 +36,28 @@ pub(crate) struct Staged {
 
 /// Writes `bytes` beside `path`.
 pub(crate) fn stage(path: &Path, bytes: &[u8]) -> Result<Staged, StoreError> {
-    let (tmp, file) = create_tmp(parent(path))?;
-    let mut staged =
-        Staged { path: path.to_path_buf(), tmp, file, is_placed: false, replaces: true };
-    faults::write_all(path, &mut staged.file, bytes)
-        .map_err(|e| StoreError::io("write", path, e))?;
+    let mut staged = stage_empty(path)?;
+    staged.write(bytes).map_err(|e| StoreError::io("write", path, e))?;
     Ok(staged)
 }
 
+/// Makes an empty file beside `path`.
+pub(crate) fn stage_empty(path: &Path) -> Result<Staged, StoreError> {
+    let (tmp, file) = create_tmp(parent(path))?;
+    Ok(Staged { path: path.to_path_buf(), tmp, file, is_placed: false, replaces: true })
+}
+
 impl Staged {
+    /// Appends to it.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        faults::write_all(&self.path, &mut self.file, bytes)
+    }
+
+    /// Where it is until it gets its name.
+    pub(crate) fn tmp(&self) -> &Path {
+        &self.tmp
+    }
+
     /// Whether a file of that name makes way, as it does if nothing is said, or stays.
     pub(crate) fn replacing(mut self, replaces: bool) -> Self {
         self.replaces = replaces;
@@ -189,8 +202,24 @@ pub(crate) fn folders(dir: &Path) -> Result<Vec<String>, StoreError> {
     if let Some(elsewhere) = mounts::of(dir) {
         return elsewhere.folders(dir);
     }
-    let mut names = names(dir)?;
-    names.retain(|n| dir.join(n).is_dir());
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StoreError::io("list", dir, e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| StoreError::io("list", dir, e))?;
+        // What the folder says of its entries saves asking for each; only of a link it does not say where it leads.
+        let is_dir = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => entry.path().is_dir(),
+        };
+        if is_dir {
+            names.extend(entry.file_name().into_string().ok());
+        }
+    }
+    names.sort_unstable();
     Ok(names)
 }
 
@@ -335,15 +364,14 @@ pub(crate) fn seal(
     replace(path, bytes)
 }
 
-/// Replaces a file that is made from one that is sealed, which stays.
+/// Replaces a file that is made from one that is sealed and has this hash, which stays.
 pub(crate) fn replace_beside(
     path: &Path,
-    bytes: &[u8],
+    hash: blake3::Hash,
     beside: &Path,
     made: &[u8],
 ) -> Result<(), StoreError> {
-    let (own, of_made) =
-        (sum_line(path, blake3::hash(bytes)), sum_line(beside, blake3::hash(made)));
+    let (own, of_made) = (sum_line(path, hash), sum_line(beside, blake3::hash(made)));
     replace(&checksum_path(path), (own + &of_made).as_bytes())?;
     replace(beside, made)
 }
@@ -394,6 +422,26 @@ pub(crate) fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         }
     }
     Err(StoreError::damaged(path, Damage::Checksum))
+}
+
+/// The hash of a file, which the checksums beside it must have; `None` if there is no such file. Takes no memory for it.
+pub(crate) fn check_sealed(path: &Path) -> Result<Option<blake3::Hash>, StoreError> {
+    if mounts::of(path).is_some() {
+        return Ok(read_sealed(path)?.map(|bytes| blake3::hash(&bytes)));
+    }
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StoreError::io("read", path, e)),
+    };
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).map_err(|e| StoreError::io("read", path, e))?;
+    let hash = hasher.finalize();
+    if is_vouched_for(path, hash)? {
+        Ok(Some(hash))
+    } else {
+        Err(StoreError::damaged(path, Damage::Checksum))
+    }
 }
 
 pub(crate) fn checksum_path(path: &Path) -> PathBuf {

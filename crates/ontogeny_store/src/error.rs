@@ -176,6 +176,11 @@ pub enum Damage {
         "the index of the segment is missing; nothing is lost, `ontogeny store repair` makes it anew"
     )]
     MissingIndex,
+    /// The copies of manifests cannot be used. Every listing makes do without them.
+    #[error(
+        "the index of runs is not as it was written; nothing is lost, `ontogeny store repair` removes it"
+    )]
+    RunsIndex,
     /// The content belongs under another name.
     #[error("it says that it belongs to {found}")]
     Misplaced { found: String },

@@ -315,7 +315,16 @@ mod tests {
             self.sync()?;
             self.note()?;
             self.attempt(|w, _| w.seal())?;
-            self.attempt(|w, _| w.write_events(&[event()]))
+            // Enough segments to be merged.
+            for _ in 0..7 {
+                self.record(1)?;
+                self.attempt(|w, _| w.seal())?;
+            }
+            self.attempt(|w, _| w.write_events(&[event()]))?;
+            self.attempt(|w, _| {
+                w.merger.wait();
+                Ok(())
+            })
         }
     }
 

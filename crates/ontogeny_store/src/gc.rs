@@ -45,6 +45,21 @@ impl Store {
         ignored: &[RunId],
         remove: bool,
     ) -> Result<Collection, StoreError> {
+        self.collect_garbage_with(ignored, remove, 1, &|_, _| {})
+    }
+
+    /// As [`Store::collect_garbage`], by so many threads. `seen` hears how many of how many objects are read, of which
+    /// some may not have to be.
+    ///
+    /// # Errors
+    /// As [`Store::collect_garbage`].
+    pub fn collect_garbage_with(
+        &self,
+        ignored: &[RunId],
+        remove: bool,
+        n_threads: usize,
+        seen: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Collection, StoreError> {
         mounts::refuse(self.path(), "collect garbage")?;
         for run in ignored {
             self.existing(run)?;
@@ -57,7 +72,8 @@ impl Store {
         let _only = remove.then(|| lock::wait(&objects.join("gc.lock"))).transpose()?;
         let mut bases = Bases::default();
         // The long look is taken while writers go on.
-        let (found, _) = self.look(ignored, &mut bases)?;
+        let reading = Reading { n_threads, seen };
+        let (found, _) = self.look(ignored, &mut bases, &reading)?;
         let is_clean = found.n_objects + found.n_unfinished == 0;
         if !remove || !found.obstacles.is_empty() || is_clean {
             let is_removed = remove && found.obstacles.is_empty();
@@ -65,7 +81,7 @@ impl Store {
         }
         let closed = gate::close(&objects)?;
         bases.forget_broken();
-        let (found, garbage) = self.look(ignored, &mut bases)?;
+        let (found, garbage) = self.look(ignored, &mut bases, &reading)?;
         if !found.obstacles.is_empty() {
             return Ok(found);
         }
@@ -78,11 +94,14 @@ impl Store {
         &self,
         ignored: &[RunId],
         bases: &mut Bases,
+        reading: &Reading<'_>,
     ) -> Result<(Collection, Vec<PathBuf>), StoreError> {
         let objects = self.objects_dir();
         // Objects first: what comes after that is not among them.
         let inventory = Inventory::read(&objects)?;
         let needs = Needs::read(self)?;
+        let n_objects = inventory.objects.len();
+        bases.learn(&needs, &objects, reading.n_threads, &|n| (reading.seen)(n, n_objects));
         let mut needed: BTreeSet<RawId> = BTreeSet::new();
         let mut found = Collection::default();
         for name in needs.owners.keys() {
@@ -109,6 +128,13 @@ impl Store {
         }
         Ok((found, garbage))
     }
+}
+
+/// How objects are read.
+struct Reading<'a> {
+    n_threads: usize,
+    /// Hears how many of how many are done.
+    seen: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 fn remove_file(path: &Path) -> Result<(), StoreError> {

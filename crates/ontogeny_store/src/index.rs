@@ -4,21 +4,26 @@
 //! `seg-N.b3`; each part that is read alone has a CRC32C where it is referred to. So a series costs what is read of
 //! it, however much else the segment holds. The layout is in `docs/store-format.md`.
 
-use crate::pyramid::{self, BIN_BYTES, Bin, keep_last};
+use crate::pyramid::{BIN_BYTES, Bin, Growing};
 use crate::rows::RowBlock;
-use crate::table::{self, Table};
+use crate::segments::Source;
+use crate::table::{self, Input, Table};
 use crate::wire::{self, Cursor};
 use crate::{Damage, StoreError, disk};
 use bytes::Bytes;
 use ontogeny_core::{Point, Step};
 use parquet::data_type::{DoubleType, Int64Type};
+use parquet::file::reader::ChunkReader;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 const MARKER: [u8; 4] = *b"ONTI";
-const FORMAT_VERSION: u32 = 1;
+/// Version of indices of merged segments; that of others is 1.
+const FORMAT_VERSION: u32 = 2;
 const HEADER_BYTES: usize = 128;
+const SPAN_BYTES: usize = 16;
+const SOURCE_BYTES: usize = 20;
 /// Size from which a leaf of the directory is full.
 const LEAF_BYTES: usize = 16 << 10;
 /// Columns whose pages are referred to.
@@ -77,7 +82,7 @@ pub(crate) struct Header {
     segment: [u8; 32],
     /// Of its names and units: segments of one run mostly have the same.
     pub(crate) names_hash: [u8; 16],
-    n_rows: u64,
+    pub(crate) n_rows: u64,
     pub(crate) last_step: Step,
     /// Rows of earlier segments after this step are void.
     pub(crate) cut: Option<Step>,
@@ -85,13 +90,15 @@ pub(crate) struct Header {
     n_names: u32,
     pages: Span,
     root: Span,
+    /// Of a merged segment.
+    sources: Option<Span>,
 }
 
 impl Header {
     fn bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEADER_BYTES);
+        let mut out = Vec::with_capacity(HEADER_BYTES + SPAN_BYTES);
         out.extend_from_slice(&MARKER);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.extend_from_slice(&(1 + u32::from(self.sources.is_some())).to_le_bytes());
         out.extend_from_slice(&self.segment);
         out.extend_from_slice(&self.names_hash);
         for n in [self.n_rows, self.last_step.0, self.cut.map_or(0, |s| s.0)] {
@@ -102,6 +109,9 @@ impl Header {
         }
         self.pages.put(&mut out);
         self.root.put(&mut out);
+        if let Some(sources) = self.sources {
+            sources.put(&mut out);
+        }
         let crc = crc32c::crc32c(&out);
         out.extend_from_slice(&crc.to_le_bytes());
         out
@@ -117,7 +127,8 @@ impl Header {
         if version > FORMAT_VERSION {
             return Some(Err(version));
         }
-        let (covered, crc) = bytes.split_last_chunk::<4>()?;
+        let n_bytes = HEADER_BYTES + if version > 1 { SPAN_BYTES } else { 0 };
+        let (covered, crc) = bytes.get(..n_bytes)?.split_last_chunk::<4>()?;
         if crc32c::crc32c(covered) != u32::from_le_bytes(*crc) {
             return None;
         }
@@ -127,6 +138,7 @@ impl Header {
         let cut = (cursor.u32()? > 0).then_some(cut);
         let (last_session, n_names) = (cursor.u32()?, cursor.u32()?);
         let (pages, root) = (Span::take(&mut cursor)?, Span::take(&mut cursor)?);
+        let sources = if version > 1 { Some(Span::take(&mut cursor)?) } else { None };
         Some(Ok(Self {
             segment,
             names_hash,
@@ -137,6 +149,7 @@ impl Header {
             n_names,
             pages,
             root,
+            sources,
         }))
     }
 }
@@ -201,53 +214,147 @@ pub(crate) fn build(
     block: &RowBlock,
     order: &[u32],
 ) -> Result<Vec<u8>, StoreError> {
-    let table = Table::open_with_pages(path, parquet.clone())?;
-    let mut out = vec![0; HEADER_BYTES];
-    let mut directory = Directory::default();
-    let (mut names_hash, mut last_step, mut n_rows) = (blake3::Hasher::new(), Step(0), 0_u64);
-    let mut first_steps = Vec::new();
-    let mut of_name: Option<(SortedRow<'_>, u64, Vec<Point>)> = None;
+    let mut builder = Builder::default();
     for row in block.sorted(order) {
-        if n_rows.is_multiple_of(table::PAGE_ROWS as u64) {
-            first_steps.push(row.step);
-        }
-        last_step = last_step.max(row.step);
-        let point = Point { step: row.step, value: row.value };
-        match &mut of_name {
-            Some((first, _, points)) if first.name == row.name => points.push(point),
-            _ => {
-                let done = of_name.replace((row, n_rows, vec![point]));
-                directory.add(&mut out, &mut names_hash, done);
-            }
-        }
-        n_rows += 1;
+        builder.push(row);
     }
-    directory.add(&mut out, &mut names_hash, of_name);
-    directory.close_leaf(&mut out);
-    let pages = page_table(path, &table, parquet, &first_steps)?;
-    let step = |key| table.meta(key).and_then(|v| v.parse().ok()).map(Step);
-    let mut hash = [0; 16];
-    hash.copy_from_slice(&names_hash.finalize().as_bytes()[..16]);
-    let header = Header {
-        segment: *blake3::hash(parquet).as_bytes(),
-        names_hash: hash,
-        n_rows,
-        last_step,
-        cut: step("ontogeny.cut"),
-        last_session: crate::tape::Block::last_session(block),
-        n_names: directory.n_names,
-        root: Span::append(&mut out, &directory.root),
-        pages: Span::append(&mut out, &pages),
-    };
-    out[..HEADER_BYTES].copy_from_slice(&header.bytes());
-    Ok(out)
+    builder.last_session = crate::tape::Block::last_session(block);
+    builder.finish(path, &Input::Bytes(parquet.clone()), blake3::hash(parquet), &[])
+}
+
+/// An index as it grows: rows come sorted by name, step and arrival.
+pub(crate) struct Builder {
+    out: Vec<u8>,
+    directory: Directory,
+    names_hash: blake3::Hasher,
+    first_steps: Vec<Step>,
+    n_rows: u64,
+    last_step: Step,
+    pub(crate) last_session: u32,
+    series: Option<GrowingSeries>,
+}
+
+struct GrowingSeries {
+    name: String,
+    unit: String,
+    first_row: u64,
+    readings: Growing,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            out: vec![0; HEADER_BYTES + SPAN_BYTES],
+            directory: Directory::default(),
+            names_hash: blake3::Hasher::new(),
+            first_steps: Vec::new(),
+            n_rows: 0,
+            last_step: Step(0),
+            last_session: 0,
+            series: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Adds a row.
+    pub(crate) fn push(&mut self, row: SortedRow<'_>) {
+        if self.n_rows.is_multiple_of(table::PAGE_ROWS as u64) {
+            self.first_steps.push(row.step);
+        }
+        self.last_step = self.last_step.max(row.step);
+        if self.series.as_ref().is_none_or(|s| s.name != row.name) {
+            let (name, unit) = (row.name.to_owned(), row.unit.to_owned());
+            let (first_row, readings) = (self.n_rows, Growing::default());
+            let done = self.series.replace(GrowingSeries { name, unit, first_row, readings });
+            self.add(done);
+        }
+        if let Some(series) = &mut self.series {
+            series.readings.push(Point { step: row.step, value: row.value });
+        }
+        self.n_rows += 1;
+    }
+
+    fn add(&mut self, series: Option<GrowingSeries>) {
+        let Some(GrowingSeries { name, unit, first_row, readings }) = series else { return };
+        let n_rows = self.n_rows - first_row;
+        let (Some(bin), levels) = readings.finish() else { return };
+        let levels = levels.into_iter().map(|level| {
+            let mut bins = Vec::with_capacity(BIN_BYTES * level.bins.len());
+            level.bins.iter().for_each(|b| b.put(&mut bins));
+            LevelPlace { k: level.k, bins: Span::append(&mut self.out, &bins) }
+        });
+        let levels = levels.collect();
+        let mut named = Vec::new();
+        wire::put_name(&mut named, &name, &unit);
+        self.names_hash.update(&named);
+        let entry = Entry { name, unit, first_row, n_rows, bin, levels };
+        self.directory.add(&mut self.out, &entry);
+    }
+
+    /// The index of the segment at `path`, which `parquet` reads and whose hash is known. `sources` are the segments that
+    /// were merged into it, if it is not one alone.
+    ///
+    /// # Errors
+    /// If the segment is not one whose pages can be read one by one.
+    pub(crate) fn finish(
+        mut self,
+        path: &Path,
+        parquet: &Input,
+        segment: blake3::Hash,
+        sources: &[Source],
+    ) -> Result<Vec<u8>, StoreError> {
+        let done = self.series.take();
+        self.add(done);
+        self.directory.close_leaf(&mut self.out);
+        let table = Table::open_with_pages(path, parquet.again(path)?)?;
+        let pages = page_table(path, &table, parquet, &self.first_steps)?;
+        let step = |key| table.meta(key).and_then(|v| v.parse().ok()).map(Step);
+        let mut names_hash = [0; 16];
+        names_hash.copy_from_slice(&self.names_hash.finalize().as_bytes()[..16]);
+        let sources = (!sources.is_empty()).then(|| put_sources(sources));
+        let header = Header {
+            segment: *segment.as_bytes(),
+            names_hash,
+            n_rows: self.n_rows,
+            last_step: self.last_step,
+            cut: step("ontogeny.cut"),
+            last_session: self.last_session,
+            n_names: self.directory.n_names,
+            root: Span::append(&mut self.out, &self.directory.root),
+            pages: Span::append(&mut self.out, &pages),
+            sources: sources.map(|sources| Span::append(&mut self.out, &sources)),
+        };
+        let header = header.bytes();
+        self.out[..header.len()].copy_from_slice(&header);
+        Ok(self.out)
+    }
+}
+
+fn put_sources(sources: &[Source]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(SOURCE_BYTES * sources.len());
+    for source in sources {
+        out.extend_from_slice(&source.rows.to_le_bytes());
+        out.extend_from_slice(&u32::from(source.cut.is_some()).to_le_bytes());
+        out.extend_from_slice(&source.cut.unwrap_or(0).to_le_bytes());
+    }
+    out
+}
+
+fn take_sources(bytes: &[u8]) -> Option<Vec<Source>> {
+    let (mut cursor, mut sources) = (Cursor(bytes), Vec::new());
+    while !cursor.is_empty() {
+        let (rows, has_cut, cut) = (cursor.u64()?, cursor.u32()?, cursor.u64()?);
+        sources.push(Source { rows, cut: (has_cut > 0).then_some(cut) });
+    }
+    Some(sources)
 }
 
 /// Where the pages are, what they are checked by, and the step of their first row.
 fn page_table(
     path: &Path,
     table: &Table,
-    parquet: &Bytes,
+    parquet: &Input,
     first_steps: &[Step],
 ) -> Result<Vec<u8>, StoreError> {
     let odd = |column| StoreError::damaged(path, Damage::Column { column });
@@ -260,10 +367,8 @@ fn page_table(
         for (column, places) in COLUMNS.into_iter().zip(&places) {
             let place = places.get(i).filter(|p| p.first_row == first_row);
             let place = place.ok_or_else(|| odd(column))?;
-            let start = place.offset as usize;
-            let page =
-                start.checked_add(place.n_bytes as usize).and_then(|e| parquet.get(start..e));
-            let crc = crc32c::crc32c(page.ok_or_else(|| odd(column))?);
+            let page = ChunkReader::get_bytes(parquet, place.offset, place.n_bytes as usize);
+            let crc = crc32c::crc32c(&page.map_err(|_ignored| odd(column))?);
             Span { offset: place.offset, n_bytes: place.n_bytes, crc }.put(&mut out);
         }
     }
@@ -271,7 +376,7 @@ fn page_table(
 }
 
 /// The directory as it grows: leaves of entries, and a root that says where they begin.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Directory {
     leaf: Vec<u8>,
     first_of_leaf: String,
@@ -280,30 +385,11 @@ struct Directory {
 }
 
 impl Directory {
-    fn add(
-        &mut self,
-        out: &mut Vec<u8>,
-        names_hash: &mut blake3::Hasher,
-        series: Option<(SortedRow<'_>, u64, Vec<Point>)>,
-    ) {
-        let Some((SortedRow { name, unit, .. }, first_row, mut points)) = series else { return };
-        let n_rows = points.len() as u64;
-        keep_last(&mut points, |p| p.step);
-        let Some(bin) = Bin::of_all(&points) else { return };
-        let levels = pyramid::levels(&points).into_iter().map(|level| {
-            let mut bins = Vec::with_capacity(BIN_BYTES * level.bins.len());
-            level.bins.iter().for_each(|b| b.put(&mut bins));
-            LevelPlace { k: level.k, bins: Span::append(out, &bins) }
-        });
-        let levels = levels.collect();
-        let (name, unit) = (name.to_owned(), unit.to_owned());
-        let mut named = Vec::new();
-        wire::put_name(&mut named, &name, &unit);
-        names_hash.update(&named);
+    fn add(&mut self, out: &mut Vec<u8>, entry: &Entry) {
         if self.leaf.is_empty() {
-            self.first_of_leaf.clone_from(&name);
+            self.first_of_leaf.clone_from(&entry.name);
         }
-        Entry { name, unit, first_row, n_rows, bin, levels }.put(&mut self.leaf);
+        entry.put(&mut self.leaf);
         self.n_names += 1;
         if self.leaf.len() >= LEAF_BYTES {
             self.close_leaf(out);
@@ -351,7 +437,8 @@ impl Index {
     pub(crate) fn open(segment: &Path) -> Result<Option<Self>, StoreError> {
         let path = path_of(segment);
         let Some(mut file) = disk::Ranges::open(&path)? else { return Ok(None) };
-        let bytes = file.read(0, HEADER_BYTES)?;
+        // Whatever follows a short header is longer than what a long one has more.
+        let bytes = file.read(0, HEADER_BYTES + SPAN_BYTES)?;
         let header = bytes.and_then(|b| Header::take(&b)).ok_or_else(|| damaged(&path))?;
         let header = header.map_err(|found| {
             let (path, supported) = (path.clone(), FORMAT_VERSION);
@@ -420,6 +507,11 @@ impl Index {
             let _ = self.pages.set(pages);
         }
         Ok(self.pages.wait())
+    }
+
+    /// The segments that were merged into this one, in order; none if it is one alone.
+    pub(crate) fn sources(&self) -> Result<Vec<Source>, StoreError> {
+        self.header.sources.map_or_else(|| Ok(Vec::new()), |span| self.part(span, take_sources))
     }
 
     /// A series of the segment; `None` if it has none of that name.
@@ -548,7 +640,9 @@ impl Index {
         let mut file = disk::Ranges::open(&self.segment)?.ok_or_else(bad)?;
         let spans: Vec<Span> = pages.iter().map(|p| p.columns[column]).collect();
         let mut found = Vec::with_capacity(spans.len());
-        for side_by_side in spans.chunk_by(|a, b| a.offset + u64::from(a.n_bytes) == b.offset) {
+        for side_by_side in
+            spans.chunk_by(|a, b| a.offset.checked_add(a.n_bytes.into()) == Some(b.offset))
+        {
             let n_bytes: usize = side_by_side.iter().map(|s| s.n_bytes as usize).sum();
             let mut bytes =
                 Bytes::from(file.read(side_by_side[0].offset, n_bytes)?.ok_or_else(bad)?);

@@ -13,6 +13,7 @@ use ontogeny_core::Step;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Folders in one another, at most; what is deeper is not ours and would be a circle.
 const MAX_DEPTH: usize = 16;
@@ -144,15 +145,67 @@ impl Needs {
 }
 
 impl Bases {
+    /// Reads everything that any owner needs, by so many threads. `seen` hears how many objects are known.
+    pub(crate) fn learn(
+        &mut self,
+        needs: &Needs,
+        objects: &Path,
+        n_threads: usize,
+        seen: &(dyn Fn(usize) + Sync),
+    ) {
+        let named = needs.owners.values().flat_map(|o| o.named.iter().copied());
+        let mut wave: BTreeSet<RawId> = named.collect();
+        loop {
+            wave.retain(|id| !self.known.contains_key(id) && !self.broken.contains_key(id));
+            if wave.is_empty() {
+                return;
+            }
+            let ids: Vec<RawId> = std::mem::take(&mut wave).into_iter().collect();
+            let n_before = self.known.len();
+            let next = AtomicUsize::new(0);
+            let work = || {
+                let mut found = Vec::new();
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(id) = ids.get(i) else { return found };
+                    found.push((*id, chain::bases(objects, &ChunkId::from_raw(id))));
+                    seen(n_before + i + 1);
+                }
+            };
+            let found = std::thread::scope(|scope| {
+                let threads: Vec<_> =
+                    (1..n_threads.min(ids.len())).map(|_| scope.spawn(work)).collect();
+                let mut found = work();
+                for thread in threads {
+                    match thread.join() {
+                        Ok(more) => found.extend(more),
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    }
+                }
+                found
+            });
+            for (id, bases) in found {
+                if let Ok(bases) = &bases {
+                    wave.extend(bases.iter().filter_map(ChunkId::to_raw));
+                }
+                self.insert(id, bases);
+            }
+        }
+    }
+
+    fn insert(&mut self, id: RawId, found: Result<Vec<ChunkId>, StoreError>) {
+        match found {
+            Ok(found) => {
+                let found = found.iter().filter_map(ChunkId::to_raw).collect();
+                self.known.insert(id, found);
+            }
+            Err(e) => drop(self.broken.insert(id, Arc::new(e))),
+        }
+    }
+
     fn of(&mut self, objects: &Path, id: RawId) -> Result<&[RawId], Arc<StoreError>> {
         if !self.known.contains_key(&id) && !self.broken.contains_key(&id) {
-            match chain::bases(objects, &ChunkId::from_raw(&id)) {
-                Ok(found) => {
-                    let found = found.iter().filter_map(ChunkId::to_raw).collect();
-                    self.known.insert(id, found);
-                }
-                Err(e) => drop(self.broken.insert(id, Arc::new(e))),
-            }
+            self.insert(id, chain::bases(objects, &ChunkId::from_raw(&id)));
         }
         match self.broken.get(&id) {
             Some(e) => Err(Arc::clone(e)),

@@ -52,6 +52,7 @@ impl Bin {
     }
 
     /// All readings of `points`, which are in step order; `None` if there are none.
+    #[cfg(test)]
     pub(crate) fn of_all(points: &[Point]) -> Option<Self> {
         let mut bins = points.iter().map(|&p| Self::of(p));
         let mut all = bins.next()?;
@@ -189,8 +190,12 @@ pub(crate) fn levels(points: &[Point]) -> Vec<Level> {
         return Vec::new();
     }
     let n_bins = (points.len() / READINGS_PER_BIN) as u64;
-    let mut k = level_for(&(first.step..=last.step), n_bins);
-    let mut bins = gathered(points.iter().map(|&p| Bin::of(p)), k);
+    let k = level_for(&(first.step..=last.step), n_bins);
+    coarser(k, gathered(points.iter().map(|&p| Bin::of(p)), k))
+}
+
+/// The level of these bins and all coarser ones.
+fn coarser(mut k: u32, mut bins: Vec<Bin>) -> Vec<Level> {
     let mut levels = Vec::new();
     while bins.len() > 2 {
         let coarser = gathered(bins.iter().copied(), k + 1);
@@ -199,6 +204,75 @@ pub(crate) fn levels(points: &[Point]) -> Vec<Level> {
     }
     levels.push(Level { k, bins });
     levels
+}
+
+/// Readings of which no more than so many are kept until it is known how coarse their bins will be.
+const KEPT: usize = 1 << 20;
+
+/// What is kept of a series whose rows come one by one, sorted by step and arrival; in memory of about a byte a row.
+#[derive(Debug, Default)]
+pub(crate) struct Growing {
+    /// The last one: another of its step would replace it.
+    pending: Option<Point>,
+    /// All readings, while they are few.
+    points: Vec<Point>,
+    /// All bins of some level, once they are many.
+    bins: Option<(u32, Vec<Bin>)>,
+    all: Option<Bin>,
+}
+
+impl Growing {
+    pub(crate) fn push(&mut self, point: Point) {
+        if let Some(before) = self.pending.replace(point).filter(|p| p.step != point.step) {
+            self.settle(before);
+        }
+    }
+
+    fn settle(&mut self, point: Point) {
+        let bin = Bin::of(point);
+        match &mut self.all {
+            Some(all) => all.add(&bin),
+            None => self.all = Some(bin),
+        }
+        let Some((k, bins)) = &mut self.bins else {
+            self.points.push(point);
+            if self.points.len() >= KEPT {
+                self.bins = self.levels().into_iter().next().map(|level| (level.k, level.bins));
+                self.points = Vec::new();
+            }
+            return;
+        };
+        match bins.last_mut() {
+            Some(last) if place(last.first.step, *k) == place(point.step, *k) => last.add(&bin),
+            _ => bins.push(bin),
+        }
+        // A level that is somewhat finer than it need be is made coarser at the end.
+        let n = self.all.map_or(0, |all| all.n);
+        while bins.len() as u64 > n / (READINGS_PER_BIN as u64 / 2) {
+            *k += 1;
+            *bins = gathered(bins.iter().copied(), *k);
+        }
+    }
+
+    fn levels(&self) -> Vec<Level> {
+        levels(&self.points)
+    }
+
+    /// The bin of all readings, which is `None` if there are none, and the levels.
+    pub(crate) fn finish(mut self) -> (Option<Bin>, Vec<Level>) {
+        if let Some(last) = self.pending.take() {
+            self.settle(last);
+        }
+        let levels = match (self.bins.take(), self.all) {
+            (Some((k, bins)), Some(all)) => {
+                let steps = all.first.step..=all.last.step;
+                let k = k.max(level_for(&steps, all.n / READINGS_PER_BIN as u64));
+                coarser(k, gathered(bins, k))
+            }
+            _ => self.levels(),
+        };
+        (self.all, levels)
+    }
 }
 
 /// Sorts by step and keeps, of equal steps, the one that was appended last.
@@ -240,6 +314,34 @@ mod tests {
         assert_eq!(level_for(&(Step(7)..=Step(8)), 1), 4);
         assert_eq!(steps_of(0, 64), Step(0)..=Step(u64::MAX));
         assert_eq!(steps_of(3, 4), Step(48)..=Step(63));
+    }
+
+    #[test]
+    fn a_long_series_has_the_levels_of_its_readings() {
+        for (n, stride_after) in [(2 * KEPT as u64, 1), (KEPT as u64 + 300_000, 5000)] {
+            let mut growing = Growing::default();
+            let mut all: Vec<Point> = Vec::new();
+            let mut step = 0;
+            for i in 0..n {
+                step += if i > KEPT as u64 { stride_after } else { 1 + i % 2 };
+                let point =
+                    Point { step: Step(step), value: (i.wrapping_mul(2_654_435_761) % 97) as f64 };
+                if i % 5 == 0 {
+                    growing.push(Point { value: -1e9, ..point });
+                }
+                growing.push(point);
+                all.push(point);
+            }
+            let (bin, levels) = growing.finish();
+            assert_eq!(bin, Bin::of_all(&all));
+            for level in &levels {
+                let direct = gathered(all.iter().map(|&p| Bin::of(p)), level.k);
+                assert_eq!(level.bins, direct, "level {}", level.k);
+            }
+            assert!(levels[0].bins.len() as u64 <= n / 64);
+            assert!(levels[0].bins.len() as u64 >= n / 1024, "{}", levels[0].bins.len());
+            assert!(levels.last().is_some_and(|l| l.bins.len() <= 2));
+        }
     }
 
     proptest! {

@@ -5,7 +5,10 @@
 
 use crate::checkpoint;
 use crate::lock::{self, Lock};
-use crate::{RunReader, Store, StoreError, TornTail, disk, events, indices, mounts, zoom};
+use crate::{
+    RunReader, Store, StoreError, TornTail, disk, events, indices, mounts, runs_index, segments,
+    zoom,
+};
 use ontogeny_core::RunId;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Something that is put in order.
 #[derive(Debug)]
 pub enum Repair {
-    /// An unfinished file or folder whose writer is dead goes.
+    /// An unfinished file or folder whose writer is dead goes, or what is made anew or superseded.
     Remove {
         /// Where it is.
         path: PathBuf,
@@ -84,8 +87,27 @@ impl Store {
                 all.left.extend(unfinished(&dir)?.into_iter().map(Left::Unproven));
             }
         }
+        self.repair_runs_index(carry_out, &mut all)?;
         self.repair_ledger(carry_out, &mut all)?;
         Ok(all)
+    }
+
+    /// The index of runs goes where it cannot be used: the next listing makes it anew.
+    fn repair_runs_index(&self, carry_out: bool, all: &mut Repairs) -> Result<(), StoreError> {
+        let dir = runs_index::folder(self.path());
+        if !dir.is_dir() {
+            return Ok(());
+        }
+        let _lock = lock::wait(&dir.join("lock"))?;
+        all.remove_files(&dir, carry_out)?;
+        if runs_index::is_broken(self.path()) {
+            let path = runs_index::file(self.path());
+            if carry_out {
+                segments::remove_file(&path)?;
+            }
+            all.repairs.push(Repair::Remove { path });
+        }
+        Ok(())
     }
 
     fn repair_ledger(&self, carry_out: bool, all: &mut Repairs) -> Result<(), StoreError> {
@@ -116,6 +138,12 @@ impl Store {
             all.left.push(Left::InUse(dir.to_path_buf()));
             return Ok(());
         };
+        for path in segments::leftovers(&dir.join("metrics"))? {
+            if carry_out {
+                segments::remove_file(&path)?;
+            }
+            all.repairs.push(Repair::Remove { path });
+        }
         for folder in ["", "checkpoints", "metrics", "tensors"] {
             let folder = if folder.is_empty() { dir.to_path_buf() } else { dir.join(folder) };
             all.remove_files(&folder, carry_out)?;

@@ -8,6 +8,7 @@
 //! A segment is sorted by name, step and arrival, so that a series alone is read from a few pages of it. The order of
 //! arrival is kept as a column and comes back when the whole is read.
 
+use crate::sorted_rows::Batch;
 use crate::tape::{Block, Sealed, Tape};
 use crate::wire::{self, Cursor, Named};
 use crate::{Damage, StoreError, index, table};
@@ -16,14 +17,13 @@ use ontogeny_core::{Clocks, Step};
 use parquet::data_type::ByteArray;
 use std::collections::BTreeMap;
 use std::path::Path;
-use table::Column;
 
 const ROWS: u8 = 2;
 const SESSION: u8 = 4;
 /// Rows of a group of a segment, which other tools take or leave as one.
-const GROUP_ROWS: usize = 16 * table::PAGE_ROWS;
+pub(crate) const GROUP_ROWS: usize = 16 * table::PAGE_ROWS;
 
-const SCHEMA: &str = "message metrics {
+pub(crate) const SCHEMA: &str = "message metrics {
     required binary run (UTF8);
     required int64 step;
     required int64 n_examples;
@@ -161,6 +161,36 @@ impl RowBlock {
         })
     }
 
+    /// The rows of these numbers as a segment has them.
+    pub(crate) fn batch(&self, order: &[u32]) -> Batch {
+        let at = || order.iter().map(|&i| i as usize);
+        let name = |i: usize| &self.names[self.numbers[i] as usize];
+        let clock = |f: fn(&Clocks) -> f64| at().map(|i| f(&self.clocks[i])).collect();
+        let mut batch = Batch {
+            steps: at().map(|i| self.steps[i].0.cast_signed()).collect(),
+            examples: at().map(|i| self.clocks[i].n_examples.cast_signed()).collect(),
+            flop: clock(|c| c.flop),
+            lr_time: clock(|c| c.lr_time),
+            wall_secs: clock(|c| c.wall_secs),
+            values: pick(order, &self.values),
+            rows: order.iter().map(|&i| i.into()).collect(),
+            sessions: at().map(|i| self.sessions[i].into()).collect(),
+            ..Batch::default()
+        };
+        let mut last: Option<(u32, ByteArray, ByteArray)> = None;
+        for i in at() {
+            let number = self.numbers[i];
+            if last.as_ref().is_none_or(|l| l.0 != number) {
+                last = Some((number, name(i).0.as_str().into(), name(i).1.as_str().into()));
+            }
+            if let Some((_, name, unit)) = &last {
+                batch.names.push(name.clone());
+                batch.units.push(unit.clone());
+            }
+        }
+        batch
+    }
+
     /// The rows of an index: names, and step and value by name.
     pub(crate) fn sorted(&self, order: &[u32]) -> impl Iterator<Item = index::SortedRow<'_>> {
         order.iter().map(|&i| {
@@ -173,7 +203,7 @@ impl RowBlock {
 
 impl Block for RowBlock {
     const KIND: &'static str = "metrics";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn names(&self) -> &[Named] {
         &self.names
@@ -235,6 +265,15 @@ impl Block for RowBlock {
         self.steps.iter().copied().max()
     }
 
+    fn only(&mut self, rows: std::ops::Range<usize>) {
+        let (from, to) = (rows.start.min(self.len()), rows.end.min(self.len()));
+        only(&mut self.steps, from, to);
+        only(&mut self.clocks, from, to);
+        only(&mut self.numbers, from, to);
+        only(&mut self.values, from, to);
+        only(&mut self.sessions, from, to);
+    }
+
     fn put_session(out: &mut Vec<u8>, session: u32) {
         out.push(SESSION);
         out.extend_from_slice(&session.to_le_bytes());
@@ -251,34 +290,10 @@ impl Block for RowBlock {
         meta: &[(&str, String)],
     ) -> Result<Sealed, StoreError> {
         let order = self.order();
-        let names: Vec<ByteArray> = self.names.iter().map(|n| n.0.as_str().into()).collect();
-        let units: Vec<ByteArray> = self.names.iter().map(|n| n.1.as_str().into()).collect();
         let run = ByteArray::from(run);
         let group = |g: usize| {
             let rows = &order[g * GROUP_ROWS..order.len().min((g + 1) * GROUP_ROWS)];
-            let ints = |f: &dyn Fn(usize) -> u64| {
-                Column::Int(rows.iter().map(|&i| f(i as usize).cast_signed()).collect())
-            };
-            let doubles = |f: &dyn Fn(usize) -> f64| {
-                Column::Double(rows.iter().map(|&i| f(i as usize)).collect())
-            };
-            let texts = |t: &[ByteArray]| {
-                let text = |&i: &u32| t[self.numbers[i as usize] as usize].clone();
-                Column::Text(rows.iter().map(text).collect())
-            };
-            vec![
-                Column::Text(vec![run.clone(); rows.len()]),
-                ints(&|i| self.steps[i].0),
-                ints(&|i| self.clocks[i].n_examples),
-                doubles(&|i| self.clocks[i].flop),
-                doubles(&|i| self.clocks[i].lr_time),
-                doubles(&|i| self.clocks[i].wall_secs),
-                texts(&names),
-                texts(&units),
-                doubles(&|i| self.values[i]),
-                ints(&|i| i as u64),
-                ints(&|i| self.sessions[i].into()),
-            ]
+            self.batch(rows).into_columns(&run)
         };
         let n_groups = order.len().div_ceil(GROUP_ROWS);
         let parquet = Bytes::from(table::encode_groups(path, SCHEMA, meta, n_groups, group)?);
@@ -342,6 +357,12 @@ impl Block for RowBlock {
         table.same_len(&[("value", n), ("row", rows.len())])?;
         block.arranged(&rows).ok_or_else(|| table.damaged(Damage::Column { column: "row" }))
     }
+}
+
+/// Keeps a stretch of a column.
+fn only<T>(column: &mut Vec<T>, from: usize, to: usize) {
+    column.truncate(to);
+    column.drain(..from);
 }
 
 fn pick<T: Copy>(at: &[u32], column: &[T]) -> Vec<T> {

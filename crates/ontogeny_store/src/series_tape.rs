@@ -1,14 +1,16 @@
 //! The rows of a run or a zoom, read as far as they are asked for.
 //!
 //! A [`SeriesTape`] is what a run consisted of at one moment: the indices of its segments, and the rows of its log.
-//! Segments without an index, or whose index is damaged, are read whole when something of them is asked for.
+//! Segments without an index, or whose index is damaged, are read whole when something of them is asked for. A segment
+//! that was merged with others since then is found again in the file that has its rows, and gives what it gave.
 
 use crate::StoreError;
 use crate::index::{Index, Traced};
 use crate::pyramid::keep_last;
 use crate::rows::RowBlock;
+use crate::segments::{self, SegmentId, Source};
 use crate::single::Part;
-use crate::tape::{self, Block, TornTail, read_segment, segment_path};
+use crate::tape::{self, Block, TornTail, read_segment};
 use ontogeny_core::{Point, RunId, Step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -27,7 +29,9 @@ pub(crate) struct SeriesTape {
 /// A sealed part of it.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    number: u32,
+    id: SegmentId,
+    /// What was merged into it; none if it is one alone.
+    sources: Vec<Source>,
     /// `None` if there is no index, or none that can be used.
     index: Option<Index>,
     /// Rows after this step are void: a later segment or the log says so.
@@ -69,22 +73,54 @@ impl SeriesTape {
         let (live, live_cut) = parts.live.unwrap_or_default();
         let mut last = live_cut.unwrap_or(Step(u64::MAX));
         let mut segments = Vec::new();
-        for number in (1..=parts.n_sealed).rev() {
+        for &id in parts.sealed.iter().rev() {
             // A damaged index is as good as none: the segment has all of it, and `verify` tells.
-            let index = Index::open(&segment_path(&dir, number)).ok().flatten();
-            let mut segment = Segment { number, index, last, whole: OnceLock::new() };
-            let cut = if let Some(index) = &segment.index {
-                index.header.cut
+            let index = Index::open(&id.path(&dir)).ok().flatten();
+            let known = index.and_then(|i| Some((i.sources().ok()?, i)));
+            let (segment, cut) = if let Some((sources, index)) = known {
+                let cut = index.header.cut;
+                (Segment { id, sources, index: Some(index), last, whole: OnceLock::new() }, cut)
             } else {
-                let (block, cut) = read_segment(&dir, run, number)?;
-                segment.whole = OnceLock::from(Loaded::new(block));
-                cut
+                let tape::Segment { block, cut, sources } = read_segment(&dir, run, id)?;
+                let whole = OnceLock::from(Loaded::new(block));
+                (Segment { id, sources, index: None, last, whole }, cut)
             };
             segments.push(segment);
             last = last.min(cut.unwrap_or(last));
         }
         segments.reverse();
         Ok(Self { dir, run: run.clone(), segments, live: Loaded::new(live), torn: parts.torn })
+    }
+
+    /// All rows of a series of a segment, also void ones, from the file with which it was merged; `None` if there is no
+    /// such file.
+    fn moved(&self, segment: &Segment, name: &str) -> Option<(String, Vec<Traced>)> {
+        let new = segments::successor(&self.dir, segment.id).ok()??;
+        let index = Index::open(&new.path(&self.dir)).ok()??;
+        let rows = segments::within(new, &index.sources().ok()?, segment.id).rows;
+        let Some(entry) = index.find(name).ok()? else { return Some(Default::default()) };
+        let mut traced = index.traced(&entry).ok()?;
+        traced.retain(|t| rows.contains(&t.row));
+        for t in &mut traced {
+            t.row -= rows.start;
+        }
+        Some((entry.unit, traced))
+    }
+
+    /// A series of a segment that cannot be read by its own index any more.
+    pub(crate) fn part_without_index(
+        &self,
+        segment: &Segment,
+        name: &str,
+    ) -> Result<Option<Part<'_>>, StoreError> {
+        if let Some((unit, traced)) = self.moved(segment, name) {
+            let points = traced.into_iter().map(|t| t.point);
+            let mut points: Vec<Point> = points.filter(|p| p.step <= segment.last).collect();
+            keep_last(&mut points, |p| p.step);
+            return Ok((!points.is_empty()).then_some(Part::Read { unit, points }));
+        }
+        // The segment tells what is wrong with it; if nothing is, it has the rows.
+        Ok(self.whole(segment)?.part(name, segment.last))
     }
 
     pub(crate) fn torn(&self) -> Option<&TornTail> {
@@ -94,7 +130,7 @@ impl SeriesTape {
     /// All rows, block by block, without those that are void.
     pub(crate) fn each_block(&self, mut take: impl FnMut(&RowBlock)) -> Result<(), StoreError> {
         for s in &self.segments {
-            let mut block = read_segment::<RowBlock>(&self.dir, &self.run, s.number)?.0;
+            let mut block = read_segment::<RowBlock>(&self.dir, &self.run, s.id)?.block;
             if s.last < Step(u64::MAX) {
                 block.cut(s.last);
             }
@@ -107,7 +143,7 @@ impl SeriesTape {
     /// All rows of a segment, also void ones.
     pub(crate) fn whole<'a>(&self, segment: &'a Segment) -> Result<&'a Loaded, StoreError> {
         if segment.whole.get().is_none() {
-            let block = read_segment(&self.dir, &self.run, segment.number)?.0;
+            let block = read_segment(&self.dir, &self.run, segment.id)?.block;
             let _ = segment.whole.set(Loaded::new(block));
         }
         Ok(segment.whole.wait())
@@ -145,9 +181,8 @@ impl SeriesTape {
                     }
                 }
                 Some((_, Ok(None))) => {}
-                Some((_, Err(_))) | None => {
-                    parts.extend(self.whole(segment)?.part(name, segment.last));
-                }
+                Some((_, Err(_))) => parts.extend(self.part_without_index(segment, name)?),
+                None => parts.extend(self.whole(segment)?.part(name, segment.last)),
             }
         }
         parts.extend(self.live.part(name, Step(u64::MAX)));
@@ -184,11 +219,18 @@ impl SeriesTape {
             });
             let traced = match traced {
                 Some(Ok(traced)) => traced,
-                _ => self.whole(segment)?.traced(name),
+                Some(Err(_)) => match self.moved(segment, name) {
+                    Some((_, traced)) => traced,
+                    None => self.whole(segment)?.traced(name),
+                },
+                None => self.whole(segment)?.traced(name),
             };
-            add_readings(&mut readings, traced, Some(segment.number), segment.last);
+            add_readings(&mut readings, traced, segment.last, |row| {
+                let (number, row) = segments::locate(segment.id.first, &segment.sources, row);
+                (Some(number), row)
+            });
         }
-        add_readings(&mut readings, self.live.traced(name), None, Step(u64::MAX));
+        add_readings(&mut readings, self.live.traced(name), Step(u64::MAX), |row| (None, row));
         let mut counted = BTreeSet::new();
         for r in readings.iter_mut().rev().filter(|r| r.counts) {
             r.counts = counted.insert(r.point.step);
@@ -274,14 +316,16 @@ impl Loaded {
     }
 }
 
-fn add_readings(all: &mut Vec<Reading>, mut rows: Vec<Traced>, segment: Option<u32>, last: Step) {
+fn add_readings(
+    all: &mut Vec<Reading>,
+    mut rows: Vec<Traced>,
+    last: Step,
+    place: impl Fn(u64) -> (Option<u32>, u64),
+) {
     rows.sort_by_key(|r| r.row);
-    all.extend(rows.into_iter().map(|Traced { point, row, session }| Reading {
-        point,
-        segment,
-        row,
-        session,
-        is_late: false,
-        counts: point.step <= last,
+    all.extend(rows.into_iter().map(|Traced { point, row, session }| {
+        let (segment, row) = place(row);
+        let counts = point.step <= last;
+        Reading { point, segment, row, session, is_late: false, counts }
     }));
 }

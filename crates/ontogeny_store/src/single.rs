@@ -54,8 +54,7 @@ impl Part<'_> {
                     keep_last(&mut points, |p| p.step);
                     return Ok(points);
                 }
-                // The segment tells what is wrong with it; if nothing is, it has the rows.
-                let part = tape.whole(segment)?.part(&entry.name, segment.last);
+                let part = tape.part_without_index(segment, &entry.name)?;
                 part.map_or_else(|| Ok(Vec::new()), |p| p.points(&steps))
             }
             Self::Read { points, .. } => {

@@ -1,5 +1,6 @@
 //! A store: the folder that holds runs, their chunks, the ledger and the studies.
 
+use crate::runs_index::{RunsIndex, Stamp};
 use crate::writer::{self, RunWriter};
 use crate::{Damage, Ledger, RunReader, StoreError, StudyFolder, disk, faults, lock, mounts};
 use ontogeny_core::{RunId, RunManifest, StudyId, nearest};
@@ -176,11 +177,53 @@ impl Store {
         Ok(names)
     }
 
-    /// All runs. A damaged one is listed as such and hurts no other.
+    /// All runs. A damaged one is listed as such and hurts no other. What was listed before is kept in `index/` of the
+    /// store, where that can be written, and a manifest is read again when its file is another one.
     ///
     /// # Errors
     /// Only if the folder of runs cannot be listed.
     pub fn runs(&self) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
+        let names = self.run_names()?;
+        let mut index = RunsIndex::read(&self.path);
+        for name in &names {
+            let Some(run) = RunId::new(name.as_str()) else { continue };
+            match self.listed_manifest(&run, &mut index) {
+                Ok(manifest) => listing.runs.push(manifest),
+                Err(e) => listing.damaged.push((name.clone(), e)),
+            }
+        }
+        index.save(&self.path, &names);
+        Ok(listing)
+    }
+
+    /// The manifest of a run: its copy in the index, if that is still it.
+    fn listed_manifest(
+        &self,
+        run: &RunId,
+        index: &mut RunsIndex,
+    ) -> Result<RunManifest, StoreError> {
+        let dir = self.run_dir(run);
+        let path = writer::manifest_path(&dir);
+        let stamp = if mounts::of(&path).is_some() { None } else { Stamp::of(&path) };
+        let Some(stamp) = stamp else { return read_manifest(&dir, run) };
+        // A copy was whole when it was made, and the index has a hash of its own.
+        if let Some(copy) = index.get(run.as_str(), stamp)
+            && let Ok(manifest) = parse_manifest(&path, run, copy, false)
+        {
+            return Ok(manifest);
+        }
+        let bytes = disk::read(&path)?;
+        let manifest = parse_manifest(&path, run, &bytes, true)?;
+        index.add(run.as_str(), stamp, bytes);
+        Ok(manifest)
+    }
+
+    /// All runs, each read from its own folder.
+    ///
+    /// # Errors
+    /// As [`Store::runs`].
+    pub(crate) fn runs_themselves(&self) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
         for name in self.run_names()? {
             let Some(run) = RunId::new(name.as_str()) else { continue };
@@ -218,28 +261,49 @@ pub(crate) fn read_versioned<T: DeserializeOwned>(
     run: &RunId,
     supported: u32,
 ) -> Result<T, StoreError> {
+    parse_versioned(path, run, supported, &disk::read(path)?, true)
+}
+
+fn parse_versioned<T: DeserializeOwned>(
+    path: &Path,
+    run: &RunId,
+    supported: u32,
+    bytes: &[u8],
+    checks: bool,
+) -> Result<T, StoreError> {
     /// The part that every version has, read first: a later version may have other fields.
     #[derive(Deserialize)]
     struct Version {
         format_version: u32,
     }
-    let bytes = disk::read(path)?;
     let json = |e| StoreError::json(path, e).of_run(run);
-    let version: Version = serde_json::from_slice(&bytes).map_err(json)?;
+    let version: Version = serde_json::from_slice(bytes).map_err(json)?;
     let found = version.format_version;
     if found > supported {
         return Err(StoreError::Newer { path: path.to_path_buf(), found, supported });
     }
-    disk::check_guard(path, &bytes).map_err(|e| e.of_run(run))?;
-    serde_json::from_slice(&bytes).map_err(json)
+    if checks {
+        disk::check_guard(path, bytes).map_err(|e| e.of_run(run))?;
+    }
+    serde_json::from_slice(bytes).map_err(json)
 }
 
 pub(crate) fn read_manifest(dir: &Path, run: &RunId) -> Result<RunManifest, StoreError> {
     let path = writer::manifest_path(dir);
-    let manifest: RunManifest = read_versioned(&path, run, RunManifest::FORMAT_VERSION)?;
+    parse_manifest(&path, run, &disk::read(&path)?, true)
+}
+
+fn parse_manifest(
+    path: &Path,
+    run: &RunId,
+    bytes: &[u8],
+    checks: bool,
+) -> Result<RunManifest, StoreError> {
+    let supported = RunManifest::FORMAT_VERSION;
+    let manifest: RunManifest = parse_versioned(path, run, supported, bytes, checks)?;
     if manifest.run != *run {
         let found = format!("run {}", manifest.run);
-        return Err(StoreError::damaged(&path, Damage::Misplaced { found }).of_run(run));
+        return Err(StoreError::damaged(path, Damage::Misplaced { found }).of_run(run));
     }
     Ok(manifest)
 }

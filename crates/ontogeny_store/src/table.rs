@@ -10,12 +10,13 @@ use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatTy
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedPageReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type as SchemaType};
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,31 +63,73 @@ pub(crate) fn encode_groups(
     n_groups: usize,
     group: impl Fn(usize) -> Vec<Column>,
 ) -> Result<Vec<u8>, StoreError> {
-    let encode = || {
-        let schema = Arc::new(parse_message_type(schema)?);
-        let mut properties =
-            properties(meta)?.set_data_page_row_count_limit(PAGE_ROWS).set_write_batch_size(1024);
-        for field in schema.get_fields() {
-            let column = ColumnPath::new(vec![field.name().to_owned()]);
-            properties = match field.get_physical_type() {
-                Type::INT64 => properties
-                    .set_column_dictionary_enabled(column.clone(), false)
-                    .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
-                Type::DOUBLE => properties.set_column_dictionary_enabled(column, false),
-                _ => properties,
-            };
+    let mut groups = Groups::begin(path, schema, meta, Vec::new())?;
+    for g in 0..n_groups {
+        groups.put(&group(g))?;
+    }
+    groups.finish()
+}
+
+/// A table that is written group by group.
+pub(crate) struct Groups<W: Write + Send> {
+    path: PathBuf,
+    writer: SerializedFileWriter<W>,
+}
+
+impl<W: Write + Send> Groups<W> {
+    /// Begins a table as [`encode_groups`] makes it; `path` is for errors.
+    pub(crate) fn begin(
+        path: &Path,
+        schema: &str,
+        meta: &[(&str, String)],
+        out: W,
+    ) -> Result<Self, StoreError> {
+        let properties = || {
+            let schema = Arc::new(parse_message_type(schema)?);
+            let mut properties = properties(meta)?
+                .set_data_page_row_count_limit(PAGE_ROWS)
+                .set_write_batch_size(1024);
+            for field in schema.get_fields() {
+                let column = ColumnPath::new(vec![field.name().to_owned()]);
+                properties = match field.get_physical_type() {
+                    Type::INT64 => properties
+                        .set_column_dictionary_enabled(column.clone(), false)
+                        .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
+                    Type::DOUBLE => properties.set_column_dictionary_enabled(column, false),
+                    _ => properties,
+                };
+            }
+            Ok((schema, Arc::new(properties.build())))
+        };
+        let writer = properties()
+            .and_then(|(schema, properties)| SerializedFileWriter::new(out, schema, properties));
+        let path = path.to_path_buf();
+        match writer {
+            Ok(writer) => Ok(Self { path, writer }),
+            Err(e) => Err(not_encoded(&path, e)),
         }
-        let properties = Arc::new(properties.build());
-        let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties)?;
-        for g in 0..n_groups {
-            put_group(&mut writer, &group(g))?;
-        }
-        writer.into_inner()
-    };
-    encode().map_err(|e: ParquetError| StoreError::Encode {
-        path: path.to_path_buf(),
-        source: Box::new(e),
-    })
+    }
+
+    /// Adds a group; all but the last have a multiple of [`PAGE_ROWS`] rows.
+    pub(crate) fn put(&mut self, columns: &[Column]) -> Result<(), StoreError> {
+        put_group(&mut self.writer, columns).map_err(|e| not_encoded(&self.path, e))
+    }
+
+    /// Writes the footer.
+    pub(crate) fn finish(self) -> Result<W, StoreError> {
+        self.writer.into_inner().map_err(|e| not_encoded(&self.path, e))
+    }
+}
+
+/// What went wrong while a table was written: the disk, if it was that.
+fn not_encoded(path: &Path, e: ParquetError) -> StoreError {
+    match e {
+        ParquetError::External(e) => match e.downcast::<io::Error>() {
+            Ok(e) => StoreError::io("write", path, *e),
+            Err(source) => StoreError::Encode { path: path.to_path_buf(), source },
+        },
+        e => StoreError::Encode { path: path.to_path_buf(), source: Box::new(e) },
+    }
 }
 
 fn properties(meta: &[(&str, String)]) -> Result<WriterPropertiesBuilder, ParquetError> {
@@ -119,8 +162,8 @@ fn encode_inner(
     writer.into_inner()
 }
 
-fn put_group(
-    writer: &mut SerializedFileWriter<Vec<u8>>,
+fn put_group<W: Write + Send>(
+    writer: &mut SerializedFileWriter<W>,
     columns: &[Column],
 ) -> Result<(), ParquetError> {
     let mut group = writer.next_row_group()?;
@@ -174,10 +217,69 @@ fn put_lists<T: DataType, W: Write + Send>(
     put::<T, W>(group, &values, Some(&def), Some(&rep))
 }
 
+/// Where a table is read from.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Bytes(Bytes),
+    /// A file that is read as far as is asked for, and its length.
+    File(File, u64),
+}
+
+impl Input {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let io = |e| StoreError::io("read", path, e);
+        let file = File::open(path).map_err(io)?;
+        let n_bytes = file.metadata().map_err(io)?.len();
+        Ok(Self::File(file, n_bytes))
+    }
+
+    /// The same once more.
+    pub(crate) fn again(&self, path: &Path) -> Result<Self, StoreError> {
+        Ok(match self {
+            Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
+            Self::File(file, n_bytes) => {
+                let file = file.try_clone().map_err(|e| StoreError::io("read", path, e))?;
+                Self::File(file, *n_bytes)
+            }
+        })
+    }
+}
+
+impl Length for Input {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(_, n_bytes) => *n_bytes,
+        }
+    }
+}
+
+impl ChunkReader for Input {
+    type T = Box<dyn Read + Send>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(match self {
+            Self::Bytes(bytes) => Box::new(ChunkReader::get_read(bytes, start)?),
+            Self::File(file, _) => Box::new(ChunkReader::get_read(file, start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        // Before memory is taken for them.
+        if start.checked_add(length as u64).is_none_or(|end| end > self.len()) {
+            return Err(ParquetError::EOF("bytes beyond the end of the file".to_owned()));
+        }
+        match self {
+            Self::Bytes(bytes) => bytes.get_bytes(start, length),
+            Self::File(file, _) => file.get_bytes(start, length),
+        }
+    }
+}
+
 /// A table being read.
 pub(crate) struct Table {
     path: PathBuf,
-    reader: SerializedFileReader<Bytes>,
+    reader: SerializedFileReader<Input>,
 }
 
 /// Lets the Parquet layer work on bytes that need not be what they say: it asserts some of what it should check. The
@@ -239,15 +341,20 @@ type Levels<T> = (Vec<T>, Vec<i16>, Vec<i16>);
 impl Table {
     /// Reads the footer.
     pub(crate) fn open(path: &Path, bytes: Vec<u8>) -> Result<Self, StoreError> {
-        let reader = guarded(|| SerializedFileReader::new(Bytes::from(bytes)))
+        Self::of(path, Input::Bytes(Bytes::from(bytes)))
+    }
+
+    /// Reads the footer of what may lie on disk.
+    pub(crate) fn of(path: &Path, input: Input) -> Result<Self, StoreError> {
+        let reader = guarded(|| SerializedFileReader::new(input))
             .map_err(|source| StoreError::damaged(path, Damage::Parquet { source }))?;
         Ok(Self { path: path.to_path_buf(), reader })
     }
 
     /// Reads the footer and where the pages lie.
-    pub(crate) fn open_with_pages(path: &Path, bytes: Bytes) -> Result<Self, StoreError> {
+    pub(crate) fn open_with_pages(path: &Path, input: Input) -> Result<Self, StoreError> {
         let options = ReadOptionsBuilder::new().with_page_index().build();
-        let reader = SerializedFileReader::new_with_options(bytes, options)
+        let reader = guarded(|| SerializedFileReader::new_with_options(input, options))
             .map_err(|source| StoreError::damaged(path, Damage::Parquet { source }))?;
         Ok(Self { path: path.to_path_buf(), reader })
     }
@@ -290,6 +397,56 @@ impl Table {
             before += meta.row_group(g).num_rows().cast_unsigned();
         }
         pages
+    }
+
+    /// Number of rows.
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.reader.metadata().file_metadata().num_rows().cast_unsigned()
+    }
+
+    /// Number of groups of rows.
+    pub(crate) fn n_groups(&self) -> usize {
+        self.reader.num_row_groups()
+    }
+
+    /// A column without empty cells, of one group of rows, to be read in parts.
+    pub(crate) fn column<T: DataType>(
+        &self,
+        group: usize,
+        name: &'static str,
+    ) -> Result<ColumnReaderImpl<T>, StoreError> {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        let found = schema.columns().iter().position(|c| {
+            c.path().parts()[0] == name
+                && c.physical_type() == T::get_physical_type()
+                && c.max_def_level() == 0
+                && c.max_rep_level() == 0
+        });
+        let index = found.ok_or_else(|| self.damaged(Damage::Column { column: name }))?;
+        guarded(|| {
+            let column = self.reader.get_row_group(group)?.get_column_reader(index)?;
+            Ok(get_typed_column_reader::<T>(column))
+        })
+        .map_err(|source| self.damaged(Damage::Parquet { source }))
+    }
+
+    /// The next cells of a column, at most so many.
+    pub(crate) fn next<T: DataType>(
+        &self,
+        column: &mut ColumnReaderImpl<T>,
+        n_rows: usize,
+    ) -> Result<Vec<T::T>, StoreError> {
+        guarded(|| {
+            let mut values = Vec::with_capacity(n_rows);
+            while values.len() < n_rows {
+                let rest = n_rows - values.len();
+                if column.read_records(rest, None, None, &mut values)?.0 == 0 {
+                    break;
+                }
+            }
+            Ok(values)
+        })
+        .map_err(|source| self.damaged(Damage::Parquet { source }))
     }
 
     fn levels<T: DataType>(&self, name: &'static str) -> Result<Levels<T::T>, StoreError> {

@@ -6,11 +6,13 @@
 //! neither doubled nor lost. The log is read before the segments, so a reader beside a writer sees a prefix.
 //!
 //! Cutting a tape at a step drops later rows of the log, and voids later rows of earlier segments by a note in
-//! the log's header, which sealing copies into the metadata of the segment. Segments never change.
+//! the log's header, which sealing copies into the metadata of the segment. Segments never change; several may be
+//! replaced by one that holds the same ([`crate::merge`]).
 
 use crate::background::LogMark;
 use crate::frame;
 use crate::index::{self, Index};
+use crate::segments::{self, SegmentId, Source};
 use crate::table::Table;
 use crate::wire::{Named, Names};
 use crate::{Damage, StoreError, disk, faults};
@@ -46,6 +48,8 @@ pub(crate) trait Block: Sized + Default {
     fn last_session(&self) -> u32 {
         0
     }
+    /// Keeps the rows whose numbers are in a range.
+    fn only(&mut self, rows: std::ops::Range<usize>);
     fn sealed(&self, path: &Path, run: &str, meta: &[(&str, String)])
     -> Result<Sealed, StoreError>;
     fn from_table(table: &Table) -> Result<Self, StoreError>;
@@ -106,14 +110,22 @@ pub(crate) struct Snapshot<B> {
     pub(crate) torn: Option<TornTail>,
 }
 
-/// What a tape consisted of at one moment: its log, and the numbers of the segments before it.
+/// What a tape consisted of at one moment: its log, and the segments before it.
 #[derive(Debug)]
 pub(crate) struct Parts<B> {
     /// Rows that are not sealed, and the cut of the log: rows of segments after it are void.
     pub(crate) live: Option<(B, Option<Step>)>,
-    /// Segments are those from 1 to this one.
-    pub(crate) n_sealed: u32,
+    pub(crate) sealed: Vec<SegmentId>,
     pub(crate) torn: Option<TornTail>,
+}
+
+/// The rows of a segment, and what its metadata tells.
+#[derive(Debug)]
+pub(crate) struct Segment<B> {
+    pub(crate) block: B,
+    pub(crate) cut: Option<Step>,
+    /// The segments that were merged into it; none if it is one alone.
+    pub(crate) sources: Vec<Source>,
 }
 
 /// What a segment tells without its rows.
@@ -133,18 +145,6 @@ struct Live<B> {
 
 fn log_path(dir: &Path) -> PathBuf {
     dir.join("live.log")
-}
-
-pub(crate) fn segment_path(dir: &Path, number: u32) -> PathBuf {
-    dir.join(format!("seg-{number:06}.parquet"))
-}
-
-/// Numbers of the segments in a folder, in order.
-pub(crate) fn segments(dir: &Path) -> Result<Vec<u32>, StoreError> {
-    let number = |n: &String| n.strip_prefix("seg-")?.strip_suffix(".parquet")?.parse().ok();
-    let mut numbers: Vec<u32> = disk::names(dir)?.iter().filter_map(number).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
 }
 
 fn read_log<B: Block>(dir: &Path, run: &RunId) -> Result<Option<Live<B>>, StoreError> {
@@ -176,55 +176,99 @@ fn read_log<B: Block>(dir: &Path, run: &RunId) -> Result<Option<Live<B>>, StoreE
     Ok(Some(Live { header, block, end: scan.end, torn }))
 }
 
-pub(crate) fn read_segment<B: Block>(
+/// The log of a tape and its version, if there is one.
+pub(crate) fn log_version<B: Block>(
     dir: &Path,
     run: &RunId,
-    number: u32,
-) -> Result<(B, Option<Step>), StoreError> {
-    let path = segment_path(dir, number);
-    let bytes = disk::read_sealed(&path)?
-        .ok_or_else(|| StoreError::damaged(&path, Damage::MissingSegment { number }))?;
-    let table = Table::open(&path, bytes)?;
+) -> Result<Option<(PathBuf, u32)>, StoreError> {
+    Ok(read_log::<B>(dir, run)?.map(|live| (log_path(dir), live.header.format_version)))
+}
+
+/// What the metadata of a segment tells: its version, its cut, and the segments that were merged into it.
+pub(crate) fn read_meta<B: Block>(
+    table: &Table,
+    path: &Path,
+    run: &RunId,
+) -> Result<(u32, Option<Step>, Vec<Source>), StoreError> {
     let version = table.meta("ontogeny.format_version").and_then(|v| v.parse().ok()).unwrap_or(0);
     if version > B::VERSION {
-        return Err(StoreError::Newer { path, found: version, supported: B::VERSION });
+        return Err(StoreError::Newer {
+            path: path.to_path_buf(),
+            found: version,
+            supported: B::VERSION,
+        });
     }
     if table.meta("ontogeny.run") != Some(run.as_str()) {
         let found = format!("run {}", table.meta("ontogeny.run").unwrap_or("unknown"));
-        return Err(StoreError::damaged(&path, Damage::Misplaced { found }));
+        return Err(StoreError::damaged(path, Damage::Misplaced { found }));
     }
     let cut = table.meta("ontogeny.cut").and_then(|v| v.parse().ok()).map(Step);
-    Ok((B::from_table(&table)?, cut))
+    let sources =
+        table.meta("ontogeny.sources").map_or_else(|| Ok(Vec::new()), serde_json::from_str);
+    let sources = sources.map_err(|e| StoreError::json(path, e))?;
+    Ok((version, cut, sources))
+}
+
+/// Reads a segment whole; if it was merged with others meanwhile, its rows there.
+pub(crate) fn read_segment<B: Block>(
+    dir: &Path,
+    run: &RunId,
+    id: SegmentId,
+) -> Result<Segment<B>, StoreError> {
+    let path = id.path(dir);
+    let bytes = disk::read_sealed(&path);
+    let bytes = match bytes {
+        Ok(Some(bytes)) => bytes,
+        absent => {
+            if let Some(found) = read_successor::<B>(dir, run, id)? {
+                return Ok(found);
+            }
+            absent?.ok_or_else(|| segments::missing(dir, id.first))?
+        }
+    };
+    let table = Table::open(&path, bytes)?;
+    let (_, cut, sources) = read_meta::<B>(&table, &path, run)?;
+    Ok(Segment { block: B::from_table(&table)?, cut, sources })
+}
+
+/// The rows of segments in the file with which they were merged.
+fn read_successor<B: Block>(
+    dir: &Path,
+    run: &RunId,
+    id: SegmentId,
+) -> Result<Option<Segment<B>>, StoreError> {
+    let Some(new) = segments::successor(dir, id)? else { return Ok(None) };
+    let Segment { mut block, sources, .. } = read_segment::<B>(dir, run, new)?;
+    let place = segments::within(new, &sources, id);
+    block.only(place.rows.start as usize..place.rows.end as usize);
+    Ok(Some(Segment { block, cut: place.cut.map(Step), sources: place.sources }))
 }
 
 /// Reads the log and lists the segments; a missing folder or log is a tape without rows of its own.
 pub(crate) fn parts<B: Block>(dir: &Path, run: &RunId) -> Result<Parts<B>, StoreError> {
     let log = read_log::<B>(dir, run)?;
-    let numbers = segments(dir)?;
-    let last = numbers.last().copied().unwrap_or(0);
-    let n_sealed = log.as_ref().map_or(0, |l| l.header.generation.saturating_sub(1)).max(last);
-    if let Some(number) = (1..=n_sealed)
-        .zip(numbers.iter().map(Some).chain(std::iter::repeat(None)))
-        .find_map(|(number, found)| (found != Some(&number)).then_some(number))
-    {
-        return Err(missing(dir, number));
+    let listed = segments::list(dir)?;
+    let n_sealed = log.as_ref().map_or(0, |l| l.header.generation.saturating_sub(1));
+    if let Some(number) = listed.missing {
+        return Err(segments::missing(dir, number));
     }
-    let log = log.filter(|l| l.header.generation > n_sealed);
+    if n_sealed > listed.last() {
+        return Err(segments::missing(dir, listed.last() + 1));
+    }
+    let log = log.filter(|l| l.header.generation > listed.last());
     let torn = log.as_ref().and_then(|l| l.torn.clone());
-    Ok(Parts { live: log.map(|l| (l.block, l.header.cut)), n_sealed, torn })
-}
-
-fn missing(dir: &Path, number: u32) -> StoreError {
-    StoreError::damaged(&segment_path(dir, number), Damage::MissingSegment { number })
+    Ok(Parts { live: log.map(|l| (l.block, l.header.cut)), sealed: listed.ids, torn })
 }
 
 /// Reads a tape; a missing folder or log is a tape without rows of its own.
 pub(crate) fn read<B: Block>(dir: &Path, run: &RunId) -> Result<Snapshot<B>, StoreError> {
-    let Parts { live, n_sealed, torn } = parts::<B>(dir, run)?;
+    let Parts { live, sealed, torn } = parts::<B>(dir, run)?;
     let mut blocks: Vec<B> = Vec::new();
-    let segment = |n| segment_path(dir, n);
-    disk::expect((1..=n_sealed).flat_map(|n| [disk::checksum_path(&segment(n)), segment(n)]));
-    let sealed = (1..=n_sealed).map(|number| read_segment(dir, run, number));
+    let paths = sealed.iter().map(|id| id.path(dir));
+    disk::expect(paths.flat_map(|path| [disk::checksum_path(&path), path]));
+    let sealed = sealed.into_iter().map(|id| {
+        read_segment(dir, run, id).map(|segment: Segment<B>| (segment.block, segment.cut))
+    });
     for found in sealed.chain(live.map(Ok)) {
         let (block, cut) = found?;
         if let Some(last) = cut {
@@ -241,11 +285,11 @@ pub(crate) fn read<B: Block>(dir: &Path, run: &RunId) -> Result<Snapshot<B>, Sto
 fn peek<B: Block>(
     dir: &Path,
     run: &RunId,
-    number: u32,
+    id: SegmentId,
     known: &mut BTreeSet<[u8; 16]>,
 ) -> Result<Peek, StoreError> {
     let mut from_index = || {
-        let segment = segment_path(dir, number);
+        let segment = id.path(dir);
         let Some(index) = Index::open(&segment)?.filter(|_| segment.is_file()) else {
             return Ok(None);
         };
@@ -259,7 +303,7 @@ fn peek<B: Block>(
     if let Ok(Some(peek)) = from_index() {
         return Ok(peek);
     }
-    let (block, _) = read_segment::<B>(dir, run, number)?;
+    let block = read_segment::<B>(dir, run, id)?.block;
     let (last_step, last_session) = (block.last_step(), block.last_session());
     Ok(Peek { names: block.names().to_vec(), last_step, last_session })
 }
@@ -275,6 +319,8 @@ pub(crate) struct Tape<B> {
     names: Names,
     /// Records that are not in the file yet.
     buffer: Vec<u8>,
+    /// Memory for the frame that is written.
+    frame: Vec<u8>,
     /// Length of the file up to its last whole frame.
     end: u64,
     /// Length that is known to be durable.
@@ -300,10 +346,15 @@ impl<B: Block> Tape<B> {
         let dir = run_dir.join(B::KIND);
         disk::create_dir(&dir)?;
         disk::remove_leftovers(&dir)?;
-        let last_sealed = segments(&dir)?.last().copied().unwrap_or(0);
+        segments::leftovers(&dir)?.iter().try_for_each(|path| segments::remove_file(path))?;
+        let listed = segments::list(&dir)?;
+        if let Some(number) = listed.missing {
+            return Err(segments::missing(&dir, number));
+        }
+        let last_sealed = listed.last();
         let (mut names, mut known, mut last_session) = (Names::default(), BTreeSet::new(), 0);
-        for number in 1..=last_sealed {
-            let peek = peek::<B>(&dir, run, number, &mut known)?;
+        for &id in &listed.ids {
+            let peek = peek::<B>(&dir, run, id, &mut known)?;
             peek.names.iter().for_each(|n| names.learn(n));
             last_session = last_session.max(peek.last_session);
         }
@@ -324,11 +375,7 @@ impl<B: Block> Tape<B> {
                 live
             }
             Some(live) if live.header.generation == last_sealed + 1 => live,
-            Some(_) => {
-                let number = last_sealed + 1;
-                let path = segment_path(&dir, number);
-                return Err(StoreError::damaged(&path, Damage::MissingSegment { number }));
-            }
+            Some(_) => return Err(segments::missing(&dir, last_sealed + 1)),
             None => {
                 let header = Header::new::<B>(run, last_sealed + 1, None);
                 let end = start_log(&dir, &header, &B::default())?;
@@ -353,11 +400,12 @@ impl<B: Block> Tape<B> {
             header: live.header,
             names,
             buffer: Vec::new(),
+            frame: Vec::new(),
             end,
             acked: end,
             settled: end,
             n_live: live.block.len(),
-            session: last_session.max(live.block.last_session()) + 1,
+            session: last_session.max(live.block.last_session()).saturating_add(1),
             is_announced: false,
             poisoned: false,
             kind: std::marker::PhantomData,
@@ -406,18 +454,21 @@ impl<B: Block> Tape<B> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let written = self.write_frame(&buffer);
-        if written.is_err() {
-            self.buffer = buffer; // Nothing is lost: the rows wait for the next attempt.
+        if written.is_ok() {
+            buffer.clear();
         }
+        // The memory is used again. Where it could not be written nothing is lost: the rows wait for the next attempt.
+        self.buffer = buffer;
         written
     }
 
     fn write_frame(&mut self, payload: &[u8]) -> Result<(), StoreError> {
-        let mut bytes = Vec::with_capacity(frame::HEADER + payload.len());
-        frame::write(&mut bytes, self.acked, payload);
-        if let Err(e) = faults::write_all(&self.log, &mut &*self.file, &bytes) {
+        let bytes = &mut self.frame;
+        bytes.clear();
+        frame::write(bytes, self.acked, payload);
+        if let Err(e) = faults::write_all(&self.log, &mut &*self.file, bytes) {
             // A half-written frame would make everything after it unreadable.
             let cut = faults::point(&self.log).and_then(|()| self.file.set_len(self.end));
             if cut.is_err() {
@@ -472,6 +523,16 @@ impl<B: Block> Tape<B> {
         self.poisoned = true;
     }
 
+    /// The folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The number of the last segment.
+    pub(crate) fn n_sealed(&self) -> u32 {
+        self.header.generation.saturating_sub(1)
+    }
+
     /// Turns the log into a segment; a log without rows stays as it is.
     pub(crate) fn seal(&mut self) -> Result<(), StoreError> {
         self.sync()?;
@@ -479,7 +540,7 @@ impl<B: Block> Tape<B> {
             return Ok(());
         }
         let live = self.reread()?;
-        let path = segment_path(&self.dir, self.header.generation);
+        let path = SegmentId::sealed(self.header.generation).path(&self.dir);
         let mut meta = vec![
             ("ontogeny.format_version", B::VERSION.to_string()),
             ("ontogeny.run", self.run.to_string()),
@@ -505,8 +566,8 @@ impl<B: Block> Tape<B> {
         self.sync()?;
         let mut header = self.header.clone();
         let mut known = BTreeSet::new();
-        for number in 1..self.header.generation {
-            let peek = peek::<B>(&self.dir, &self.run, number, &mut known)?;
+        for id in segments::list(&self.dir)?.ids {
+            let peek = peek::<B>(&self.dir, &self.run, id, &mut known)?;
             if peek.last_step.is_some_and(|s| s > last) {
                 header.cut = Some(header.cut.map_or(last, |c| c.min(last)));
             }

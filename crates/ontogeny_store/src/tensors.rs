@@ -210,6 +210,11 @@ impl Block for TensorBlock {
         self.rows.retain(|r| r.step <= last);
     }
 
+    fn only(&mut self, rows: std::ops::Range<usize>) {
+        self.rows.truncate(rows.end);
+        self.rows.drain(..rows.start.min(self.rows.len()));
+    }
+
     fn last_step(&self) -> Option<Step> {
         self.rows.iter().map(|r| r.step).max()
     }

@@ -1,7 +1,7 @@
 //! What takes how much space.
 
 use crate::needs::{Bases, Inventory, Needs, Obstacle};
-use crate::{Store, StoreError, disk, mounts};
+use crate::{Store, StoreError, disk, mounts, runs_index};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -37,6 +37,8 @@ pub struct Usage {
     pub studies: u64,
     /// The ledger.
     pub ledger: u64,
+    /// Copies of manifests, for listings.
+    pub index: u64,
     /// Objects that some run needs, each counted once.
     pub objects: u64,
     /// Objects that nobody needs, and unfinished ones. While somebody writes, what is about to be needed is among
@@ -53,7 +55,12 @@ impl Usage {
     pub fn total(&self) -> u64 {
         let files = |r: &RunUsage| r.metrics + r.tensors + r.lists + r.zooms + r.other;
         let runs: u64 = self.runs.iter().map(files).sum();
-        runs + self.studies + self.ledger + self.objects + self.garbage + self.unfinished
+        runs + self.studies
+            + self.ledger
+            + self.index
+            + self.objects
+            + self.garbage
+            + self.unfinished
     }
 }
 
@@ -63,10 +70,24 @@ impl Store {
     /// # Errors
     /// If a folder cannot be listed; what cannot be read is an obstacle in the result.
     pub fn usage(&self) -> Result<Usage, StoreError> {
+        self.usage_with(1, &|_, _| {})
+    }
+
+    /// As [`Store::usage`], by so many threads. `seen` hears how many of how many objects are read, of which some may
+    /// not have to be.
+    ///
+    /// # Errors
+    /// As [`Store::usage`].
+    pub fn usage_with(
+        &self,
+        n_threads: usize,
+        seen: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Usage, StoreError> {
         mounts::refuse(self.path(), "add up what takes space")?;
         let mut usage = Usage {
             studies: size_below(&self.path().join("studies"))?,
             ledger: size_below(&self.path().join("ledger"))?,
+            index: size_below(&runs_index::folder(self.path()))?,
             ..Usage::default()
         };
         for name in disk::names(self.path())?.into_iter().filter(|n| n.starts_with(".tmp-")) {
@@ -76,6 +97,8 @@ impl Store {
         let inventory = Inventory::read(&objects)?;
         let needs = Needs::read(self)?;
         let mut bases = Bases::default();
+        let n_objects = inventory.objects.len();
+        bases.learn(&needs, &objects, n_threads, &|n| seen(n, n_objects));
         let mut needed = BTreeMap::new();
         let mut n_owners: BTreeMap<_, usize> = BTreeMap::new();
         for name in needs.owners.keys() {

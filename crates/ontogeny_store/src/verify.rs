@@ -1,7 +1,7 @@
 //! Reading everything once, to know that it can be read.
 
 use crate::chunks::ChunkId;
-use crate::{Store, StoreError, TornTail};
+use crate::{Damage, Store, StoreError, TornTail, runs_index};
 use ontogeny_core::RunId;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,8 @@ pub struct Verification {
     pub n_studies: usize,
     /// Entries of the ledger.
     pub n_ledger_entries: u64,
-    /// Everything that is not as it was written: that of runs by their names, then studies, then the ledger.
+    /// Everything that is not as it was written: that of runs by their names, then the index of runs, studies, the
+    /// ledger.
     pub problems: Vec<StoreError>,
     /// Unfinished ends of logs, which are no damage: their runs were stopped, or are being written.
     pub torn_tails: Vec<TornTail>,
@@ -58,7 +59,7 @@ impl Store {
         n_threads: usize,
         seen: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Verification, StoreError> {
-        let listing = self.runs()?;
+        let listing = self.runs_themselves()?;
         let mut by_name: Vec<(String, OfRun)> = Vec::new();
         for (name, e) in listing.damaged {
             by_name.push((name, OfRun { problems: vec![e], ..OfRun::default() }));
@@ -89,6 +90,10 @@ impl Store {
             found.torn_tails.extend(of_run.torn_tails);
         }
         found.n_chunks = checked.into_inner().unwrap_or_else(PoisonError::into_inner).len();
+        if runs_index::is_broken(self.path()) {
+            let file = runs_index::file(self.path());
+            found.problems.push(StoreError::damaged(&file, Damage::RunsIndex));
+        }
         self.verify_studies(&mut found);
         match self.ledger().verify() {
             Ok(n) => found.n_ledger_entries = n,

@@ -4,6 +4,7 @@ use crate::background::{Background, Failure, Job, LogMark, Recorder};
 use crate::checkpoint::{self, CheckpointInfo, OwnedTensor, TensorView};
 use crate::chunks::{ChunkId, Chunks};
 use crate::lock::Lock;
+use crate::merging::Merger;
 use crate::rows::RowBlock;
 use crate::tape::{Tape, TornTail};
 use crate::tensors::{TensorBlock, ValuesRef};
@@ -32,6 +33,7 @@ pub struct RunWriter {
     tensors: Tape<TensorBlock>,
     recorder: Arc<Mutex<Recorder>>,
     background: Option<Background>,
+    pub(crate) merger: Merger,
     torn: Vec<TornTail>,
     scratch: Vec<u8>,
     _lock: Lock,
@@ -77,8 +79,10 @@ impl RunWriter {
             chunks: Chunks::new(store),
             last_chunks: chunks_before(&dir, &manifest),
         };
+        let merger = Merger::new(metrics.dir(), run);
         Ok(Self {
             dir,
+            merger,
             metrics,
             tensors,
             recorder: Arc::new(Mutex::new(recorder)),
@@ -245,6 +249,7 @@ impl RunWriter {
     fn seal_what_has_gathered(&mut self) -> Result<(), StoreError> {
         if self.metrics.n_live() >= SEAL_ROWS_AT_CHECKPOINT {
             self.metrics.seal()?;
+            self.merger.look(self.metrics.n_sealed());
         }
         if self.tensors.live_bytes() >= SEAL_BYTES_AT_CHECKPOINT {
             self.tensors.seal()?;
@@ -353,23 +358,28 @@ impl RunWriter {
     /// Turns the live logs into Parquet segments. Done by itself when much has gathered; call it when a run
     /// ends, so that every tool finds all of its rows.
     ///
+    /// Where that makes eight segments of rows of about one size, they are merged into one, beside what goes on, by a
+    /// thread of its own; dropping the writer waits for it. If that fails they stay, and nothing is lost.
+    ///
     /// # Errors
     /// If a segment cannot be written; the rows stay in the log.
     pub fn seal(&mut self) -> Result<(), StoreError> {
         self.metrics.seal().map_err(|e| e.of_run(&self.manifest.run))?;
+        self.merger.look(self.metrics.n_sealed());
         self.tensors.seal().map_err(|e| e.of_run(&self.manifest.run))
     }
 
     /// Forgets rows, vector-valued readings and checkpoints after `last`, for a run that goes on from there and
     /// will record them again. Events stay until they are replaced.
     ///
-    /// Sealed segments are not changed: what is void in them is noted, and left out by [`crate::RunReader`].
+    /// Sealed rows are not changed: what is void in them is noted, and left out by [`crate::RunReader`].
     ///
     /// # Errors
     /// If the logs cannot be read or replaced.
     pub fn truncate_after(&mut self, last: Step) -> Result<(), StoreError> {
         // Checkpoints first: one without the rows before it would break a promise, rows without one do not.
         self.drain()?;
+        self.merger.wait();
         let run = &self.manifest.run;
         checkpoint::truncate_after(&self.dir, last)?;
         self.recorder().last_chunks = chunks_before(&self.dir, &self.manifest);
@@ -384,5 +394,9 @@ impl Drop for RunWriter {
         self.background = None;
         // Best effort: what was not synced was not acknowledged, but there is no reason to lose it.
         let _ = self.flush();
+        if !std::thread::panicking() {
+            self.merger.finish(self.metrics.n_sealed());
+        }
+        self.merger.wait();
     }
 }

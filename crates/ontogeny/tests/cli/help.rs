@@ -2,7 +2,7 @@
 
 use crate::support::Sandbox;
 
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "run",
     "studies",
     "probes",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 38] = [
     "store du",
     "store gc",
     "store repair",
+    "store migrate",
     "store push",
     "fork",
     "zoom",

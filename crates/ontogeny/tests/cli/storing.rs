@@ -52,7 +52,12 @@ fn space_is_added_up_by_run_and_kind() {
             ["metrics", "tensors", "lists", "zooms", "other"].map(|k| r[k].as_u64().unwrap())
         })
         .sum();
-    let parts = of("studies") + of("ledger") + of("objects") + of("garbage") + of("unfinished");
+    let parts = of("studies")
+        + of("ledger")
+        + of("objects")
+        + of("index")
+        + of("garbage")
+        + of("unfinished");
     assert_eq!(of("total"), runs + parts);
     assert!(of("objects") > 0 && of("garbage") == 0, "{json}");
     let text = sandbox.run("store du").ok();

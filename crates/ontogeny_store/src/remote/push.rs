@@ -268,7 +268,16 @@ impl Pusher<'_> {
                 (number.to_owned(), rest == "parquet", n.clone())
             });
             for name in names {
-                self.segment(target, &dir, &name, &format!("{inside}{kind}/{name}")).await?;
+                let put = self.segment(target, &dir, &name, &format!("{inside}{kind}/{name}"));
+                match put.await {
+                    // Merged with others meanwhile: the next push brings what has its rows.
+                    Err(StoreError::Io { path, source, .. })
+                        if source.kind() == std::io::ErrorKind::NotFound =>
+                    {
+                        return Err(StoreError::Changed { path });
+                    }
+                    put => put?,
+                }
             }
             if let Some(mut bytes) = log {
                 let acked = frame::acknowledged(&bytes);
@@ -399,7 +408,10 @@ impl Pusher<'_> {
     async fn stale(&self, target: &mut Target<'_>) -> Result<(), StoreError> {
         for name in target.stale() {
             let is_list = name.starts_with("checkpoints/");
-            if !is_list && !name.starts_with("zooms/") && !name.starts_with("events.") {
+            // Segments that were merged since: readers there pass over them.
+            let is_segment = name.starts_with("metrics/seg-");
+            let is_kind = is_list || is_segment || name.starts_with("zooms/");
+            if !is_kind && !name.starts_with("events.") {
                 continue;
             }
             if self.options.prune && !self.options.is_dry {

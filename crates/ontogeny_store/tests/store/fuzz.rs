@@ -4,10 +4,10 @@
 //! A changed byte alone would hardly get past a checksum, and show nothing of what is behind. So each round changes one
 //! file, mends its checksums as `docs/store-format.md` describes them, and reads what needs the file.
 
-use crate::flips;
 use crate::mutation::{mutate, random_from, rounds};
 use crate::support::{manifest, run_id};
-use ontogeny_core::{Dtype, Step, StudyId};
+use crate::{flips, indices};
+use ontogeny_core::{Clocks, Dtype, Step, StudyId};
 use ontogeny_store::{OwnedTensor, Store};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -20,6 +20,8 @@ enum Kind {
     Log,
     /// `X.b3` beside it.
     Parquet,
+    /// The index of a segment: CRCs inside, and its line in `X.b3`.
+    Index,
     List,
     Object,
     /// The hash as the last member.
@@ -35,6 +37,8 @@ fn kind(path: &Path) -> Option<Kind> {
         Some(Kind::Log)
     } else if ends(".parquet") {
         Some(Kind::Parquet)
+    } else if ends(".idx") {
+        Some(Kind::Index)
     } else if path.parent()?.ends_with("checkpoints") {
         Some(Kind::List)
     } else if ends("ledger.jsonl") || ends("head.json") {
@@ -79,6 +83,19 @@ fn seeds() -> (tempfile::TempDir, Store, Vec<Seed>) {
         w.checkpoint(Step(t), &views, t.into()).unwrap();
     }
     drop(w);
+    // Segments with a pyramid, one of them merged.
+    let mut w = store.create_run(&manifest("u")).unwrap();
+    for t in 0..9_u64 {
+        for i in 0..300 {
+            let step = Step(300 * t + i);
+            w.append(step, Clocks::default(), &[("long", "1", i as f64), ("x", "1", f64::NAN)])
+                .unwrap();
+        }
+        w.append(Step(t), Clocks::default(), &[("late", "1", 0.5)]).unwrap();
+        w.seal().unwrap();
+    }
+    drop(w);
+    assert!(store.path().join("runs/u/metrics/seg-000001-000008.idx").is_file());
     let found = flips::files(store.path()).into_iter();
     let files = found.filter_map(|p| kind(&p).map(|k| (p.clone(), k, fs::read(&p).unwrap())));
     let files = files.collect();
@@ -201,6 +218,7 @@ fn changed(
             mutate_json(&mut value, random);
             serde_json::to_vec(&value).unwrap()
         }
+        Kind::Index => indices::changed(bytes, &path.with_extension("parquet"), random),
         Kind::Parquet | Kind::Json | Kind::Ledger => {
             mutate(&mut raw, random);
             raw
@@ -210,6 +228,13 @@ fn changed(
     if kind == Kind::Parquet {
         let name = path.file_name().unwrap().to_string_lossy();
         let line = format!("{}  {name}\n", blake3::hash(&files[0].1).to_hex());
+        files.push((path.with_extension("b3"), line.into_bytes()));
+    }
+    if kind == Kind::Index {
+        let sums = fs::read_to_string(path.with_extension("b3")).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let kept = sums.lines().find(|l| !l.contains(".idx")).unwrap();
+        let line = format!("{kept}\n{}  {name}\n", blake3::hash(&files[0].1).to_hex());
         files.push((path.with_extension("b3"), line.into_bytes()));
     }
     files
@@ -229,7 +254,17 @@ fn read(store: &Store, path: &Path, kind: Kind) {
     } else {
         for run in runs {
             let Ok(reader) = store.run(&run_id(run)) else { continue };
-            if matches!(kind, Kind::Object | Kind::List) {
+            if kind == Kind::Index {
+                let names = reader.series_names().unwrap_or_default();
+                let _ = reader.summaries().is_ok();
+                for name in names.iter().map(String::as_str).chain(["x", "long", "late"]) {
+                    let _ = (reader.series(name).is_ok(), reader.readings(name).is_ok());
+                    for (from, to) in [(0, u64::MAX), (100, 900)] {
+                        let _ = reader.overview(name, Step(from)..=Step(to), 50).is_ok();
+                    }
+                }
+                let _ = store.resume_run(&run_id(run)).is_ok();
+            } else if matches!(kind, Kind::Object | Kind::List) {
                 for step in reader.checkpoints().unwrap_or_default() {
                     let _ = reader.checkpoint(step);
                     let _ = reader.checkpoint_tensor(step, "w");
@@ -270,11 +305,14 @@ fn files_that_are_mended_without_a_change_are_read() {
                 let crc = crc32c::crc32c_append(crc32c::crc32c(&bytes[5..13]), &bytes[17..]);
                 assert_eq!((bytes[4], &bytes[13..17]), (3, &crc.to_le_bytes()[..]));
             }
+            Kind::Index => assert_eq!(&indices::mended(bytes), bytes, "{}", path.display()),
             Kind::Parquet | Kind::Json | Kind::Ledger => {}
         }
     }
     assert!(store.verify().unwrap().is_whole());
-    for wanted in [Kind::Log, Kind::Parquet, Kind::List, Kind::Object, Kind::Json, Kind::Ledger] {
+    for wanted in
+        [Kind::Log, Kind::Parquet, Kind::Index, Kind::List, Kind::Object, Kind::Json, Kind::Ledger]
+    {
         assert!(seeds.iter().any(|(_, k, _)| *k == wanted), "no {wanted:?}");
     }
 }

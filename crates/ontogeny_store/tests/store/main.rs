@@ -7,9 +7,13 @@ mod crash;
 mod errors;
 mod flips;
 mod fuzz;
+mod indices;
 mod inventory;
 mod law_9;
 mod ledger;
+mod listing;
+mod merging;
+mod migrating;
 mod model;
 #[path = "../../../ontogeny_import/tests/mutation/mod.rs"]
 mod mutation;

@@ -22,6 +22,11 @@ enum Op {
         salt: u64,
     },
     Seal,
+    /// So many small segments, enough to be merged.
+    Seals {
+        n: u64,
+        from: u64,
+    },
     Reopen,
     Cut {
         step: u64,
@@ -34,6 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => stretch.prop_map(|(name, from, n, stride, back, salt)| Op::Stretch { name, from, n, stride, back, salt }),
         3 => Just(Op::Seal),
+        2 => (1..20_u64, 0..4000_u64).prop_map(|(n, from)| Op::Seals { n, from }),
         1 => Just(Op::Reopen),
         1 => (0..4000_u64).prop_map(|step| Op::Cut { step }),
     ]
@@ -170,6 +176,15 @@ proptest! {
                     }
                 }
                 Op::Seal => w.seal().unwrap(),
+                Op::Seals { n, from } => {
+                    for i in 0..n {
+                        // Some repeat a step, and some are late.
+                        let (name, step) = ((i % 3) as usize, from + 3 * (i ^ 2));
+                        w.append(Step(step), Clocks { n_examples: i, ..Clocks::default() }, &[(NAMES[name], "1", value(step, i))]).unwrap();
+                        rows[name].insert(step, value(step, i));
+                        w.seal().unwrap();
+                    }
+                }
                 Op::Reopen => {
                     drop(w);
                     w = store.resume_run(&run_id("r")).unwrap();
@@ -185,8 +200,12 @@ proptest! {
         w.flush().unwrap();
         check_all(&store, &rows);
         prop_assert!(store.verify().unwrap().is_whole());
+        // From here on nobody merges.
+        let path = w.path().to_path_buf();
+        drop(w);
+        check_all(&store, &rows);
         // Without its index, or with a damaged one, a segment is read whole.
-        let indices = indices(w.path());
+        let indices = indices(&path);
         for (i, path) in indices.iter().enumerate() {
             if i % 2 == 0 {
                 std::fs::remove_file(path).unwrap();
@@ -197,7 +216,6 @@ proptest! {
         }
         check_all(&store, &rows);
         prop_assert_eq!(store.verify().unwrap().problems.len(), indices.len());
-        drop(w);
         store.repair(true).unwrap();
         prop_assert!(store.verify().unwrap().is_whole());
         check_all(&store, &rows);

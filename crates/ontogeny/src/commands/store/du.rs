@@ -1,6 +1,7 @@
 //! `ontogeny store du`: what takes how much space.
 
 use crate::face::{Face, write_json};
+use crate::progress::Counter;
 use crate::text::{Table, size};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -19,7 +20,10 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
     let store = face.store()?;
-    let usage = store.usage()?;
+    let bar = Counter::new("objects", "{pos}/{len} objects [{wide_bar}] {eta}", face.json);
+    let usage = store.usage_with(super::n_threads(), &|n, total| bar.set(n, total, ""));
+    bar.clear();
+    let usage = usage?;
     if face.json {
         let runs: Vec<Value> = (usage.runs.iter())
             .map(|r| {
@@ -34,7 +38,7 @@ pub(crate) fn run(_: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<
             .map(|o| json!({ "owner": o.owner, "what": format!("failed to {}", o.error) }))
             .collect();
         let answer = json!({
-            "runs": runs, "studies": usage.studies, "ledger": usage.ledger, "objects": usage.objects,
+            "runs": runs, "studies": usage.studies, "ledger": usage.ledger, "index": usage.index, "objects": usage.objects,
             "garbage": usage.garbage, "unfinished": usage.unfinished, "total": usage.total(),
             "unreadable": unreadable,
         });
@@ -64,6 +68,9 @@ pub(crate) fn run(_: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<
     writeln!(out, "objects   {}", size(usage.objects))?;
     writeln!(out, "studies   {}", size(usage.studies))?;
     writeln!(out, "ledger    {}", size(usage.ledger))?;
+    if usage.index > 0 {
+        writeln!(out, "index     {}", size(usage.index))?;
+    }
     let hint = if usage.garbage > 0 { "  (`ontogeny store gc` looks closer)" } else { "" };
     writeln!(out, "garbage   {}{hint}", size(usage.garbage))?;
     if usage.unfinished > 0 {

@@ -3,6 +3,7 @@
 use crate::face::{Face, write_json};
 use crate::failure::Failure;
 use crate::names;
+use crate::progress::Counter;
 use crate::text::{count, size};
 use ontogeny_core::RunId;
 use ontogeny_store::Obstacle;
@@ -34,7 +35,11 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
     let store = face.store()?;
     let ignored: Vec<RunId> =
         args.ignore_damaged.iter().map(|r| names::run_id(r)).collect::<Result<_, _>>()?;
-    let found = store.collect_garbage(&ignored, args.yes)?;
+    let bar = Counter::new("objects", "{pos}/{len} objects [{wide_bar}] {eta}", face.json);
+    let seen = |n, total| bar.set(n, total, "");
+    let found = store.collect_garbage_with(&ignored, args.yes, super::n_threads(), &seen);
+    bar.clear();
+    let found = found?;
     let n_bytes = found.object_bytes + found.unfinished_bytes;
     if face.json {
         let list = |obstacles: &[Obstacle]| -> Vec<Value> {

@@ -1,7 +1,8 @@
-//! `ontogeny store`: is everything there, what takes space, what can go, and copies elsewhere.
+//! `ontogeny store`: is everything there, what takes space, what can go, what is old, and copies elsewhere.
 
 mod du;
 mod gc;
+mod migrate;
 mod push;
 mod repair;
 mod verify;
@@ -11,7 +12,7 @@ use ontogeny_store::{Store, StoreError};
 use std::io::Write;
 use std::path::Path;
 
-/// Check, measure, tidy, mend and copy the store
+/// Check, measure, tidy, mend, migrate and copy the store
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -23,6 +24,7 @@ enum Command {
     Verify(verify::Args),
     Du(du::Args),
     Gc(gc::Args),
+    Migrate(migrate::Args),
     Push(push::Args),
     Repair(repair::Args),
 }
@@ -32,9 +34,17 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         Command::Verify(args) => verify::run(args, face, out),
         Command::Du(args) => du::run(args, face, out),
         Command::Gc(args) => gc::run(args, face, out),
+        Command::Migrate(args) => migrate::run(args, face, out),
         Command::Push(args) => push::run(args, face, out),
         Command::Repair(args) => repair::run(args, face, out),
     }
+}
+
+/// Threads that read a store, at most; each may remember 256 MiB of chunks.
+const MAX_THREADS: usize = 8;
+
+fn n_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
 }
 
 /// A path as it is seen from the store.

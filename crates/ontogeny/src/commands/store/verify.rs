@@ -8,9 +8,6 @@ use crate::text::count;
 use serde_json::{Value, json};
 use std::io::Write;
 
-/// Threads that read runs; each may remember 256 MiB of chunks.
-const MAX_THREADS: usize = 8;
-
 /// Read everything once and check it against its checksums: rows, checkpoints with all their chunks, zooms, events,
 /// studies, the ledger
 ///
@@ -26,8 +23,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
     let store = face.store()?;
     let bar = Counter::new("runs", "{pos}/{len} runs [{wide_bar}] {eta}", face.json);
-    let n_threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    let found = store.verify_with(n_threads, &|n, total| bar.set(n, total, ""));
+    let found = store.verify_with(super::n_threads(), &|n, total| bar.set(n, total, ""));
     bar.clear();
     let found = found?;
     let n = found.problems.len();
