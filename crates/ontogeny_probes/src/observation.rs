@@ -2,6 +2,7 @@
 
 use crate::{ProbeError, shared::Shared};
 use ontogeny_core::Step;
+use std::collections::BTreeMap;
 
 /// One parameter tensor.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +83,9 @@ pub struct Observation<'a> {
     pub train_loss: f64,
     /// Evaluation sets, already run forward.
     pub sets: Vec<EvalSet<'a>>,
+    /// How many readouts each example has, for sets whose examples are sequences: readouts `i * n..(i + 1) * n` are those
+    /// of example `i`, and members of groups are examples.
+    pub readouts_per_example: BTreeMap<&'a str, usize>,
     /// Present if the set `grid` is the whole table of a modular operation.
     pub modular: Option<ModularGrid<'a>>,
     pub(crate) shared: Shared,
@@ -99,6 +103,7 @@ impl<'a> Observation<'a> {
             named_grads: Vec::new(),
             train_loss: f64::NAN,
             sets: Vec::new(),
+            readouts_per_example: BTreeMap::new(),
             modular: None,
             shared: Shared::default(),
         }

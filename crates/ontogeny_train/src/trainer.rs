@@ -91,7 +91,7 @@ impl Trainer {
             }
             state.optim = fresh;
         }
-        let task = config.task.build(seeds.data_seed);
+        let task = config.task.build(seeds.data_seed)?;
         Ok(Self {
             config,
             engine,
@@ -174,6 +174,9 @@ impl Trainer {
         // Everything before the last layer, if that alone is to move.
         let frozen = if self.task.trains_last_layer_only(step.0) { last_layer(&layout) } else { 0 };
         g.grad[..frozen].fill(0.0);
+        if self.task.ascends(step.0) {
+            g.grad.iter_mut().for_each(|v| *v = -*v);
+        }
         let grad_norm = norm(&g.grad);
         if !grad_norm.is_finite() {
             return Err(TrainError::Diverged { step, what: "the gradient" });
@@ -302,6 +305,14 @@ impl Trainer {
     /// [`TrainError::Engine`] if the engine refuses.
     pub fn evaluate(&self, set: usize, taps: &[&str]) -> Result<Outputs, TrainError> {
         self.outputs(&self.task.eval_sets()[set].batch, taps)
+    }
+
+    /// Logits of a batch at the current weights, `[n_readouts, n_classes]`. Nothing of the run changes.
+    ///
+    /// # Errors
+    /// [`TrainError::Engine`] if the engine refuses.
+    pub fn outputs_of(&self, batch: &Batch) -> Result<Outputs, TrainError> {
+        self.outputs(batch, &[])
     }
 
     fn outputs(&self, batch: &Batch, taps: &[&str]) -> Result<Outputs, TrainError> {

@@ -6,6 +6,8 @@ pub mod bias_amplification;
 pub mod counterfactual_flip;
 pub mod counterfactual_shift;
 pub mod embedding_spectrum;
+pub mod exposure;
+pub mod extraction;
 pub mod gradient_transfer;
 pub mod group_gap;
 pub mod group_gradients;
@@ -67,6 +69,8 @@ const PROBES: &[ProbeEntry] = &[
         spec: gradient_transfer::SPEC,
         make: || Box::<gradient_transfer::GradientTransfer>::default(),
     },
+    ProbeEntry { spec: extraction::SPEC, make: || Box::<extraction::Extraction>::default() },
+    ProbeEntry { spec: exposure::SPEC, make: || Box::<exposure::Exposure>::default() },
 ];
 
 /// Every probe, in the order in which [`crate::ProbeSet::all`] runs them.

@@ -2,6 +2,7 @@
 //!
 //! To add one: a file here, its `mod` line, and its row in [`TaskConfig`].
 
+pub mod canaries;
 pub mod modular;
 pub mod personas;
 pub mod sparse_parity;
@@ -9,6 +10,7 @@ pub mod teacher_mixture;
 pub mod two_block;
 
 use crate::TrainError;
+use canaries::CanariesConfig;
 use modular::ModularConfig;
 use ontogeny_engine::{Batch, Outputs};
 use personas::PersonasConfig;
@@ -32,6 +34,8 @@ pub enum TaskConfig {
     TwoBlock(TwoBlockConfig),
     /// Answers whose badness has a hidden common cause.
     Personas(PersonasConfig),
+    /// Text into which random strings are inserted a known number of times.
+    Canaries(CanariesConfig),
 }
 
 /// What a network must read and say to do a task.
@@ -148,6 +152,11 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether the update at `step` climbs the loss of its batch instead of descending it.
+    fn ascends(&self, _step: u64) -> bool {
+        false
+    }
+
     /// Named batches whose gradients probes compare.
     fn gradient_batches(&self) -> &[(&'static str, Arc<Batch>)] {
         &[]
@@ -171,6 +180,7 @@ impl TaskConfig {
             Self::TeacherMixture(c) => c.check(),
             Self::TwoBlock(c) => c.check(),
             Self::Personas(c) => c.check(),
+            Self::Canaries(c) => c.check(),
         }
     }
 
@@ -182,17 +192,22 @@ impl TaskConfig {
             Self::TeacherMixture(c) => c.shape(),
             Self::TwoBlock(c) => c.shape(),
             Self::Personas(c) => c.shape(),
+            Self::Canaries(c) => c.shape(),
         }
     }
 
     /// Makes the generator.
-    pub fn build(&self, data_seed: u64) -> Box<dyn Task> {
-        match self {
+    ///
+    /// # Errors
+    /// [`TrainError::Text`] if the task reads a text that is missing, too short, or not the one of the configuration.
+    pub fn build(&self, data_seed: u64) -> Result<Box<dyn Task>, TrainError> {
+        Ok(match self {
             Self::Modular(c) => Box::new(c.build(data_seed)),
             Self::SparseParity(c) => Box::new(c.build(data_seed)),
             Self::TeacherMixture(c) => Box::new(c.build(data_seed)),
             Self::TwoBlock(c) => Box::new(c.build(data_seed)),
             Self::Personas(c) => Box::new(c.build(data_seed)),
-        }
+            Self::Canaries(c) => Box::new(c.build(data_seed)?),
+        })
     }
 }
