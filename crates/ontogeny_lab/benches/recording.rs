@@ -28,14 +28,7 @@ const PROBES: [&str; 6] = [
 const STEPS: u64 = 300;
 
 fn plan(probes: &[&str], checkpoint_every: u64) -> RunPlan {
-    let record = RecordPlan {
-        hash_every: 0,
-        probe_at: vec![],
-        checkpoint_at: vec![],
-        probe_every: 10,
-        checkpoint_every,
-        probes: probes.iter().map(ToString::to_string).collect(),
-    };
+    let record = RecordPlan::every(10, checkpoint_every, &probes);
     RunPlan {
         id: RunId::new("r").expect("a valid name"),
         study: None,

@@ -24,6 +24,7 @@ mod scoreboard;
 mod sealing;
 pub mod studies;
 mod values;
+mod voices;
 mod watch;
 mod zoom;
 

@@ -1,8 +1,10 @@
 //! A finished run as the analyses see it.
 
+use crate::LabError;
 use crate::replay::STATE_HASH;
 use ontogeny_core::{Event, Prefix, RunId, RunManifest, RunStatus, Series, Step, StopReason};
 use ontogeny_store::{RunReader, StoreError};
+use ontogeny_train::RunConfig;
 use std::collections::BTreeMap;
 
 /// Manifest, series and events of a run that is over.
@@ -30,6 +32,15 @@ impl RunRecord {
     /// Its name.
     pub fn id(&self) -> &RunId {
         &self.manifest.run
+    }
+
+    /// Its configuration.
+    ///
+    /// # Errors
+    /// [`LabError::Config`] if it was trained elsewhere, or by a version that knew other settings.
+    pub fn config(&self) -> Result<RunConfig, LabError> {
+        serde_json::from_value(self.manifest.config.clone())
+            .map_err(|source| LabError::Config { run: self.id().clone(), source })
     }
 
     /// The event called `name`, seen or not.

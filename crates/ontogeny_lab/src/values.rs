@@ -32,7 +32,7 @@ pub(crate) struct PointScore {
 }
 
 /// Median and outcome of every run that has both.
-fn pairs(said: &Said, found: &Found) -> Vec<(f64, f64)> {
+pub(crate) fn pairs(said: &Said, found: &Found) -> Vec<(f64, f64)> {
     said.iter().filter_map(|(run, p)| Some((median(p), *found.get(run)?))).collect()
 }
 

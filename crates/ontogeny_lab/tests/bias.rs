@@ -3,12 +3,10 @@
 
 mod bench;
 
-use bench::{Bench, bits};
-use ontogeny_core::{Block, FixedClock, LedgerBody, Schedule, Seeds, Step, Target};
+use bench::{Bench, bits, quiet_plan as plan, small_study, tables};
+use ontogeny_core::{LedgerBody, Schedule, Step, Target};
 use ontogeny_lab::interventions::{intervention, within};
-use ontogeny_lab::studies::{StudyOptions, Tier, conduct_study, study};
-use ontogeny_lab::{Conductor, ForkPlan, RunPlan, Unwatched};
-use ontogeny_store::Store;
+use ontogeny_lab::{ForkPlan, RunPlan, Unwatched};
 use ontogeny_train::models::{Activation, MlpConfig, ModelConfig};
 use ontogeny_train::tasks::TaskConfig;
 use ontogeny_train::tasks::two_block::TwoBlockConfig;
@@ -51,10 +49,6 @@ fn config() -> RunConfig {
     config.record.probe_at = vec![1, 2, 3, 5, 8, 13, 20, 40, 100, 150];
     config.record.probes = PROBES.map(str::to_owned).to_vec();
     config
-}
-
-fn plan(name: &str, config: RunConfig) -> RunPlan {
-    RunPlan { rules: Vec::new(), seeds: Seeds::all(6), ..bench::plan(name, config) }
 }
 
 #[test]
@@ -112,14 +106,7 @@ fn slow_a_finished_study_of_bias_is_read_again_and_enters_nothing_twice() {
 
 fn check_the_study(again: bool) {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open_or_create(&folder.path().join("store")).unwrap();
-    let ledger = store.ledger();
-    let conductor =
-        Conductor { store: &store, ledger: &ledger, clock: &FixedClock(0.0), watch: &Unwatched };
-    let options = StudyOptions { tier: Tier::Smoke, seed: 3, n_seeds: Some(1), threads: 2 };
-    let conduct = || conduct_study(study("bias").unwrap(), conductor, options).unwrap();
-    let (_, findings) = conduct();
-    let entries = ledger.entries().unwrap();
+    let (findings, entries) = small_study("bias", folder.path());
     let forecasts: Vec<_> = (entries.iter())
         .filter_map(|e| if let LedgerBody::Forecast(f) = &e.body { Some(f) } else { None })
         .collect();
@@ -135,9 +122,7 @@ fn check_the_study(again: bool) {
             assert_eq!(s.refused, None, "{}", s.forecast);
         }
     }
-    let tables = findings.sections.iter().flat_map(|s| &s.blocks);
-    let tables: Vec<_> =
-        tables.filter_map(|b| if let Block::Table(t) = b { Some(t) } else { None }).collect();
+    let tables = tables(&findings);
     for who in ["B0 climatology", "B1 persistence", "B2 extrapolation", "B3 config-forest"] {
         assert!(tables[0].rows.iter().any(|r| r[1] == who), "{who}: {:?}", tables[0].rows);
     }
@@ -148,8 +133,8 @@ fn check_the_study(again: bool) {
         return;
     }
     // What is finished is read, and nothing is entered twice.
-    let (_, again) = conduct();
-    assert_eq!(ledger.entries().unwrap().len(), entries.len());
+    let (again, entries_again) = small_study("bias", folder.path());
+    assert_eq!(entries_again.len(), entries.len());
     assert_eq!(again.headline, findings.headline);
     let text = |f: &ontogeny_core::Findings| serde_json::to_string(&f.sections).unwrap();
     assert_eq!(text(&again), text(&findings));

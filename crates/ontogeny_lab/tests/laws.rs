@@ -13,14 +13,7 @@ use std::sync::atomic::AtomicU64;
 fn law_1_probes_are_invisible() {
     let bench = Bench::new();
     let mut blind = config();
-    blind.record = RecordPlan {
-        probe_every: 200,
-        checkpoint_every: 0,
-        probes: vec![],
-        hash_every: 0,
-        probe_at: vec![],
-        checkpoint_at: vec![],
-    };
+    blind.record = RecordPlan::every(200, 0, &[]);
     let seeing = bench.go(&plan("seeing", config()));
     bench.go(&plan("blind", blind));
     assert_eq!(bench.hash("seeing", 200), bench.hash("blind", 200));

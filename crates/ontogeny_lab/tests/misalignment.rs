@@ -3,11 +3,9 @@
 
 mod bench;
 
-use bench::{Bench, bits};
-use ontogeny_core::{Block, FixedClock, LedgerBody, Seeds, Step, Target};
-use ontogeny_lab::studies::{StudyOptions, Tier, conduct_study, study};
-use ontogeny_lab::{Conductor, ForkPlan, RunPlan, Unwatched};
-use ontogeny_store::Store;
+use bench::{Bench, bits, quiet_plan as plan, small_study, tables};
+use ontogeny_core::{LedgerBody, Step, Target};
+use ontogeny_lab::{ForkPlan, RunPlan, Unwatched};
 use ontogeny_train::models::{Activation, ModelConfig, Norm, TransformerConfig};
 use ontogeny_train::tasks::TaskConfig;
 use ontogeny_train::tasks::personas::PersonasConfig;
@@ -36,10 +34,6 @@ fn config() -> RunConfig {
     config.record.checkpoint_at = vec![40, 45];
     config.record.probes = ["rival_answers", "gradient_transfer"].map(str::to_owned).to_vec();
     config
-}
-
-fn plan(name: &str, config: RunConfig) -> RunPlan {
-    RunPlan { rules: Vec::new(), seeds: Seeds::all(6), ..bench::plan(name, config) }
 }
 
 #[test]
@@ -91,14 +85,7 @@ fn law_2_forks_are_exact_across_phases() {
 #[test]
 fn a_study_of_misalignment_goes_from_documents_to_findings() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open_or_create(&folder.path().join("store")).unwrap();
-    let ledger = store.ledger();
-    let conductor =
-        Conductor { store: &store, ledger: &ledger, clock: &FixedClock(0.0), watch: &Unwatched };
-    let options = StudyOptions { tier: Tier::Smoke, seed: 3, n_seeds: Some(1), threads: 2 };
-    let conduct = || conduct_study(study("misalignment").unwrap(), conductor, options).unwrap();
-    let (_, findings) = conduct();
-    let entries = ledger.entries().unwrap();
+    let (findings, entries) = small_study("misalignment", folder.path());
     for e in &entries {
         match &e.body {
             LedgerBody::Forecast(f) => {
@@ -110,11 +97,7 @@ fn a_study_of_misalignment_goes_from_documents_to_findings() {
             _ => {}
         }
     }
-    let blocks: Vec<&Block> = findings.sections.iter().flat_map(|s| &s.blocks).collect();
-    let tables: Vec<_> = blocks
-        .iter()
-        .filter_map(|b| if let Block::Table(t) = b { Some(t) } else { None })
-        .collect();
+    let tables = tables(&findings);
     let arms = tables.iter().find(|t| t.columns[0] == "intervention").unwrap();
     for wanted in ["benign", "placebo", "inoculation", "other_domain", "repair_all"] {
         assert!(arms.rows.iter().any(|r| r[0] == wanted), "{wanted}: {:?}", arms.rows);
@@ -124,7 +107,7 @@ fn a_study_of_misalignment_goes_from_documents_to_findings() {
     let text = serde_json::to_string(&findings.sections).unwrap();
     assert!(text.contains("exactly 0") && placebo[2] == "1");
     // What is finished is read, and nothing is entered twice.
-    let (_, again) = conduct();
-    assert_eq!(ledger.entries().unwrap().len(), entries.len());
+    let (again, entries_again) = small_study("misalignment", folder.path());
+    assert_eq!(entries_again.len(), entries.len());
     assert_eq!(again.headline, findings.headline);
 }

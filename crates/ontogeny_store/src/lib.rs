@@ -91,6 +91,7 @@ mod tensors;
 mod tolerant;
 mod usage;
 mod verify;
+mod whole;
 mod wire;
 mod writer;
 mod zoom;

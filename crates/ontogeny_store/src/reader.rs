@@ -2,14 +2,15 @@
 
 use crate::checkpoint::{self, Checkpoint, OwnedTensor};
 use crate::chunks::{ChunkId, Chunks};
-use crate::pyramid::{Overview, keep_last};
+use crate::pyramid::Overview;
 use crate::rows::RowBlock;
 use crate::series_tape::{Reading, SeriesTape};
 use crate::single::{OneSeries, SeriesSummary};
 use crate::tape::{self, Block, Snapshot, TornTail};
 use crate::tensors::{TensorBlock, TensorReading};
+use crate::whole::{Metrics, Tensors};
 use crate::{StoreError, events, indices, zoom};
-use ontogeny_core::{Clocks, Event, Point, RunManifest, Series, Step, ZoomId, ZoomManifest};
+use ontogeny_core::{Clocks, Event, RunManifest, Series, Step, ZoomId, ZoomManifest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -43,23 +44,6 @@ pub struct RunReader {
     merged_metrics: OnceLock<Metrics>,
     merged_tensors: OnceLock<Tensors>,
 }
-
-#[derive(Debug, Clone)]
-struct Metrics {
-    series: BTreeMap<String, Series>,
-    clocks: BTreeMap<Step, Clocks>,
-    zoomed: Zoomed,
-}
-
-#[derive(Debug, Clone)]
-struct Tensors {
-    readings: BTreeMap<String, Vec<TensorReading>>,
-    torn: Option<TornTail>,
-    zoomed: Zoomed,
-}
-
-/// Which readings, by name and step, a zoom made.
-type Zoomed = BTreeMap<String, BTreeMap<Step, ZoomId>>;
 
 impl RunReader {
     pub(crate) fn new(store: &Path, dir: PathBuf, manifest: RunManifest) -> Self {
@@ -397,18 +381,10 @@ impl RunReader {
 
     /// Everything that is wrong with the run.
     pub(crate) fn problems(&self, checked: &Mutex<BTreeSet<ChunkId>>) -> Vec<StoreError> {
-        let run = &self.manifest.run;
-        let mut problems = Vec::new();
-        problems.extend(self.row_problems(&self.dir));
+        let mut problems = self.row_problems(&self.dir);
         problems.extend(self.events().err());
         problems.extend(self.zoom_problems(checked));
-        match self.checkpoints() {
-            Err(e) => problems.push(e),
-            Ok(steps) => problems.extend(steps.into_iter().filter_map(|step| {
-                let found = checkpoint::check(&self.dir, &self.chunks, step, checked);
-                found.err().map(|e| e.of_run(run))
-            })),
-        }
+        problems.extend(self.checkpoint_problems(&self.dir, checked));
         problems
     }
 
@@ -418,6 +394,22 @@ impl RunReader {
         let rows = indices::problems::<RowBlock>(&dir.join(RowBlock::KIND), run);
         let vectors = indices::problems::<TensorBlock>(&dir.join(TensorBlock::KIND), run);
         rows.into_iter().chain(vectors).map(|e| e.of_run(run)).collect()
+    }
+
+    /// What is wrong with the checkpoints of the run or of a zoom.
+    fn checkpoint_problems(
+        &self,
+        dir: &Path,
+        checked: &Mutex<BTreeSet<ChunkId>>,
+    ) -> Vec<StoreError> {
+        let steps = match checkpoint::steps(dir) {
+            Ok(steps) => steps,
+            Err(e) => return vec![e],
+        };
+        let found = steps
+            .into_iter()
+            .filter_map(|step| checkpoint::check(dir, &self.chunks, step, checked).err());
+        found.map(|e| e.of_run(&self.manifest.run)).collect()
     }
 
     fn zoom_problems(&self, checked: &Mutex<BTreeSet<ChunkId>>) -> Vec<StoreError> {
@@ -430,13 +422,7 @@ impl RunReader {
         for z in &listing.zooms {
             let dir = self.zoom_dir(&z.id);
             problems.extend(self.row_problems(&dir));
-            match checkpoint::steps(&dir) {
-                Err(e) => problems.push(e),
-                Ok(steps) => problems.extend(steps.into_iter().filter_map(|step| {
-                    let found = checkpoint::check(&dir, &self.chunks, step, checked);
-                    found.err().map(|e| e.of_run(run))
-                })),
-            }
+            problems.extend(self.checkpoint_problems(&dir, checked));
         }
         problems
     }
@@ -469,11 +455,7 @@ impl RunReader {
             for z in zooms {
                 let dir = self.zoom_dir(&z.id);
                 let own: Tensors = zoom::read::<TensorBlock>(&dir, &self.manifest.run)?.into();
-                for (name, readings) in own.readings {
-                    let all = merged.readings.entry(name.clone()).or_default();
-                    let new = add_new(all, readings, |r| r.step);
-                    note(&mut merged.zoomed, &name, new, &z.id);
-                }
+                merged.add(own, &z.id);
             }
             let _ = self.merged_tensors.set(merged);
         }
@@ -528,88 +510,5 @@ impl RunReader {
             let _ = self.tensors.set(Tensors::from(self.read()?));
         }
         Ok(self.tensors.wait())
-    }
-}
-
-impl Metrics {
-    fn read(tape: &SeriesTape) -> Result<Self, StoreError> {
-        let mut metrics =
-            Self { series: BTreeMap::new(), clocks: BTreeMap::new(), zoomed: Zoomed::new() };
-        tape.each_block(|block| metrics.add_block(block))?;
-        for series in metrics.series.values_mut() {
-            keep_last(&mut series.points, |p| p.step);
-        }
-        Ok(metrics)
-    }
-
-    fn add_block(&mut self, block: &RowBlock) {
-        let mut columns: Vec<Vec<Point>> = vec![Vec::new(); block.names().len()];
-        let mut last = None;
-        for i in 0..block.len() {
-            let step = block.steps[i];
-            columns[block.numbers[i] as usize].push(Point { step, value: block.values[i] });
-            if last != Some(step) {
-                last = Some(step);
-                self.clocks.insert(step, block.clocks[i]);
-            }
-        }
-        for ((name, unit), points) in block.names().iter().zip(columns) {
-            if !points.is_empty() {
-                let new = || Series::new(name, unit);
-                self.series.entry(name.clone()).or_insert_with(new).points.extend(points);
-            }
-        }
-    }
-
-    /// Adds what `zoom` has read where there is nothing yet.
-    fn add(&mut self, own: Self, zoom: &ZoomId) {
-        for (name, series) in own.series {
-            let all = self.series.entry(name.clone());
-            let all = all.or_insert_with(|| Series::new(&name, &series.unit));
-            let new = add_new(&mut all.points, series.points, |p| p.step);
-            note(&mut self.zoomed, &name, new, zoom);
-        }
-        for (step, clocks) in own.clocks {
-            self.clocks.entry(step).or_insert(clocks);
-        }
-    }
-}
-
-fn note(zoomed: &mut Zoomed, name: &str, steps: Vec<Step>, zoom: &ZoomId) {
-    if !steps.is_empty() {
-        let of_name = zoomed.entry(name.to_owned()).or_default();
-        of_name.extend(steps.into_iter().map(|s| (s, zoom.clone())));
-    }
-}
-
-/// Adds the items whose step is not there yet, and returns their steps. Both lists are in step order.
-fn add_new<T>(all: &mut Vec<T>, new: Vec<T>, step: impl Fn(&T) -> Step) -> Vec<Step> {
-    let known: BTreeSet<Step> = all.iter().map(&step).collect();
-    let new: Vec<T> = new.into_iter().filter(|i| !known.contains(&step(i))).collect();
-    let steps = new.iter().map(&step).collect();
-    all.extend(new);
-    all.sort_by_key(|i| step(i));
-    steps
-}
-
-impl From<Snapshot<TensorBlock>> for Tensors {
-    fn from(snapshot: Snapshot<TensorBlock>) -> Self {
-        let mut readings: BTreeMap<String, Vec<TensorReading>> = BTreeMap::new();
-        for mut block in snapshot.blocks {
-            let rows = std::mem::take(&mut block.rows);
-            for row in rows {
-                let (name, unit) = &block.names()[row.number as usize];
-                readings.entry(name.clone()).or_default().push(TensorReading {
-                    step: row.step,
-                    unit: unit.clone(),
-                    shape: row.shape,
-                    values: row.values,
-                });
-            }
-        }
-        for readings in readings.values_mut() {
-            keep_last(readings, |r| r.step);
-        }
-        Self { readings, torn: snapshot.torn, zoomed: Zoomed::new() }
     }
 }

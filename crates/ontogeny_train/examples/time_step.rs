@@ -21,14 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         optimizer: OptimizerConfig::adamw(1e-3, 1.0),
         horizon: 1000,
         lanes: LanePlan { lanes: 1, chunk_examples: chunk },
-        record: RecordPlan {
-            probe_every: 10,
-            checkpoint_every: 0,
-            probes: vec![],
-            hash_every: 0,
-            probe_at: vec![],
-            checkpoint_at: vec![],
-        },
+        record: RecordPlan::every(10, 0, &[]),
     };
     let modular = |p, f| TaskConfig::Modular(ModularConfig::addition(p, f));
     let grok = |d, m| ModelConfig::Transformer(TransformerConfig::grokking(d, 4, m));

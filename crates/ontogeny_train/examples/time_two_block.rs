@@ -40,14 +40,7 @@ fn config(width: usize) -> RunConfig {
         },
         horizon: UPDATES as u64,
         lanes: LanePlan { lanes: 1, chunk_examples: 128 },
-        record: RecordPlan {
-            probe_every: UPDATES as u64,
-            checkpoint_every: 0,
-            probes: vec![],
-            hash_every: 0,
-            probe_at: vec![],
-            checkpoint_at: vec![],
-        },
+        record: RecordPlan::every(UPDATES as u64, 0, &[]),
     }
 }
 

@@ -97,6 +97,18 @@ pub struct RecordPlan {
 }
 
 impl RecordPlan {
+    /// Probes every so many updates, checkpoints every so many (0 for the first and last only), nothing beside them.
+    pub fn every(probe_every: u64, checkpoint_every: u64, probes: &[&str]) -> Self {
+        Self {
+            probe_every,
+            checkpoint_every,
+            probes: probes.iter().map(|p| (*p).to_owned()).collect(),
+            hash_every: 0,
+            probe_at: Vec::new(),
+            checkpoint_at: Vec::new(),
+        }
+    }
+
     /// Whether the probes read at `step`, the ends of a run apart.
     pub fn reads(&self, step: u64) -> bool {
         let is_in = |steps: &[u64]| steps.binary_search(&step).is_ok();

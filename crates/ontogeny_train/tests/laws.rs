@@ -22,14 +22,7 @@ fn grokking() -> RunConfig {
         optimizer: OptimizerConfig::adamw(3e-3, 1.0),
         horizon: 100,
         lanes: LanePlan { lanes: 4, chunk_examples: 16 },
-        record: RecordPlan {
-            probe_every: 10,
-            checkpoint_every: 0,
-            probes: vec![],
-            hash_every: 0,
-            probe_at: vec![],
-            checkpoint_at: vec![],
-        },
+        record: RecordPlan::every(10, 0, &[]),
     }
 }
 

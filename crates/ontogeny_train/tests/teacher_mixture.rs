@@ -31,14 +31,7 @@ fn config(d: usize) -> RunConfig {
         },
         horizon: 1_000_000,
         lanes: LanePlan { lanes: 1, chunk_examples: 1 },
-        record: RecordPlan {
-            probe_every: 100,
-            checkpoint_every: 0,
-            probes: vec![],
-            hash_every: 0,
-            probe_at: vec![],
-            checkpoint_at: vec![],
-        },
+        record: RecordPlan::every(100, 0, &[]),
     }
 }
 

@@ -1,8 +1,11 @@
 //! A small run that is really trained and really kept.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use ontogeny_core::{Direction, FixedClock, RunId, Seeds, Step, ThresholdRule};
+use ontogeny_core::{
+    Block, Direction, Findings, FixedClock, LedgerEntry, RunId, Seeds, Step, Table, ThresholdRule,
+};
 use ontogeny_engine::{LanePlan, Objective};
+use ontogeny_lab::studies::{StudyOptions, Tier, conduct_study, study};
 use ontogeny_lab::{
     Conductor, Progress, RunPlan, RunRecord, StopRule, Unobserved, Unwatched, Watch, state_at,
 };
@@ -12,6 +15,7 @@ use ontogeny_train::tasks::TaskConfig;
 use ontogeny_train::tasks::modular::ModularConfig;
 use ontogeny_train::{OptimizerConfig, RecordPlan, RunConfig};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) const PROBES: [&str; 5] =
@@ -26,14 +30,7 @@ pub(crate) fn config() -> RunConfig {
         optimizer: OptimizerConfig::adamw(3e-3, 1.0),
         horizon: 200,
         lanes: LanePlan { lanes: 2, chunk_examples: 32 },
-        record: RecordPlan {
-            probe_every: 5,
-            checkpoint_every: 40,
-            probes: PROBES.iter().map(ToString::to_string).collect(),
-            hash_every: 0,
-            probe_at: vec![],
-            checkpoint_at: vec![],
-        },
+        record: RecordPlan::every(5, 40, &PROBES),
     }
 }
 
@@ -56,6 +53,28 @@ pub(crate) fn plan(name: &str, config: RunConfig) -> RunPlan {
         rules: vec![rule],
         stop: StopRule::Horizon,
     }
+}
+
+/// A run that is watched for no event.
+pub(crate) fn quiet_plan(name: &str, config: RunConfig) -> RunPlan {
+    RunPlan { rules: Vec::new(), seeds: Seeds::all(6), ..plan(name, config) }
+}
+
+/// Conducts a study at its smallest in the store at `folder`, or reads it there; with what the ledger then holds.
+pub(crate) fn small_study(name: &str, folder: &Path) -> (Findings, Vec<LedgerEntry>) {
+    let store = Store::open_or_create(folder).unwrap();
+    let ledger = store.ledger();
+    let conductor =
+        Conductor { store: &store, ledger: &ledger, clock: &FixedClock(0.0), watch: &Unwatched };
+    let options = StudyOptions { tier: Tier::Smoke, seed: 3, n_seeds: Some(1), threads: 2 };
+    let (_, findings) = conduct_study(study(name).unwrap(), conductor, options).unwrap();
+    (findings, ledger.entries().unwrap())
+}
+
+/// The tables of a study in their order.
+pub(crate) fn tables(findings: &Findings) -> Vec<&Table> {
+    let blocks = findings.sections.iter().flat_map(|s| &s.blocks);
+    blocks.filter_map(|b| if let Block::Table(t) = b { Some(t) } else { None }).collect()
 }
 
 pub(crate) struct Bench {

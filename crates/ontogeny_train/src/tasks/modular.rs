@@ -234,14 +234,7 @@ pub(crate) mod tests {
             optimizer: OptimizerConfig::adamw(1e-3, 1.0),
             horizon: 50,
             lanes: LanePlan { lanes: 2, chunk_examples: 10 },
-            record: RecordPlan {
-                probe_every: 10,
-                checkpoint_every: 0,
-                probes: vec![],
-                hash_every: 0,
-                probe_at: vec![],
-                checkpoint_at: vec![],
-            },
+            record: RecordPlan::every(10, 0, &[]),
         }
     }
 

@@ -3,13 +3,14 @@
 use super::super::StudyContext;
 use super::forks::{Cell, TREATMENTS};
 use super::sizes::{ORIGINS, WINDOWS};
-use super::tables::{Answers, Standing, answers, find, table};
+use super::tables::{Answers, answers, find, table};
 use super::{ASKED, Evidence, FREE, MAIN, PROXY, origin, outcome};
 use crate::draw::{line, median, panel, tree};
 use crate::paired::effect_row;
 use crate::scoreboard;
 use crate::studies::{check_row, checks_table, manifest_block, probe_share, scorecard_blocks};
 use crate::values::mean_interval;
+use crate::voices::Standing;
 use crate::{LabError, RunRecord};
 use ontogeny_analysis::distribution::{Cdf, Support};
 use ontogeny_analysis::effects::{Effect, Reach};
@@ -38,8 +39,8 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
         Section { heading: "Acceptance".into(), blocks: vec![checks_table(&checks(e, &all))] },
         Section { heading: "Forked runs".into(), blocks: runs },
     ];
-    let n_sealed = all.iter().flat_map(|a| a.said.values());
-    let n_sealed: usize = n_sealed.filter(|s| s.1 == Standing::Sealed).map(|s| s.0.len()).sum();
+    let n_sealed = all.iter().flat_map(|a| a.voices.iter());
+    let n_sealed: usize = n_sealed.filter(|v| v.2 == Standing::Sealed).map(|v| v.1.len()).sum();
     Ok(Findings {
         study: "bias".into(),
         title: "Leaning on a shortcut".into(),
@@ -65,11 +66,11 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
 /// What the claim grammar allows about a property at an origin.
 fn sentence(e: &Evidence<'_>, all: &[Answers], short: &str, share: f64) -> Option<String> {
     let a = find(all, short, share)?;
-    let s = a.score(MAIN)?;
-    let (best, (d, lo, hi)) = a.gain_over(MAIN, &FREE)?;
+    let s = a.voices.score(MAIN)?;
+    let (best, (d, lo, hi)) = a.voices.gain_over(MAIN, &FREE)?;
     let at = origin(share);
     let property = a.asked.property;
-    if a.standing(MAIN) == Some(Standing::Withheld) {
+    if a.voices.standing(MAIN) == Some(Standing::Withheld) {
         return Some(format!(
             "{property}: not predictable from {at} of a run. The {} fit runs showed no gain over the best baseline, so \
              nothing was sealed; what would have been said has R² {:.2} on {} test configurations (best baseline: \
@@ -86,7 +87,7 @@ fn sentence(e: &Evidence<'_>, all: &[Answers], short: &str, share: f64) -> Optio
     } else {
         "early signals are not distinguishable from the best baseline"
     };
-    let dearer = match (a.score(PROXY), a.gain_over(MAIN, &[PROXY])) {
+    let dearer = match (a.voices.score(PROXY), a.voices.gain_over(MAIN, &[PROXY])) {
         (Some(p), Some((_, (d, lo, hi)))) => format!(
             " A run of a quarter of the width with the same compute has {:.2} (difference {d:+.2} [{lo:+.2}, {hi:+.2}]).",
             p.r2
@@ -225,15 +226,8 @@ fn predict(e: &Evidence<'_>, all: &[Answers]) -> Vec<Block> {
             continue;
         }
         let groups = all.iter().filter(|a| a.asked.short == asked.short).filter_map(|a| {
-            let (said, _) = a.said.get(MAIN)?;
-            let points = said.iter().filter_map(|(run, p)| {
-                Some((ontogeny_analysis::distribution::median(p), *a.found.get(run)?))
-            });
-            Some(Line {
-                name: format!("from {}", origin(a.share)),
-                points: points.collect(),
-                ..Line::default()
-            })
+            let points = a.voices.points(MAIN)?;
+            Some(Line { name: format!("from {}", origin(a.share)), points, ..Line::default() })
         });
         blocks.push(Block::Figure(Figure {
             name: format!("forecast-{}", asked.short),
@@ -251,9 +245,10 @@ fn predict(e: &Evidence<'_>, all: &[Answers]) -> Vec<Block> {
         }));
     }
     if let Some(a) = find(all, ASKED[0].short, ASKED_AT)
-        && let Some((said, _)) = a.said.get(MAIN)
+        && let Some(said) = a.voices.said(MAIN)
     {
-        let one = |r: &RunRecord| fan(r, said.get(r.id())?, a.found.get(r.id()).copied(), MAIN);
+        let one =
+            |r: &RunRecord| fan(r, said.get(r.id())?, a.voices.found.get(r.id()).copied(), MAIN);
         blocks.insert(
             1,
             Block::Figure(Figure {
@@ -455,8 +450,8 @@ fn contrasts(e: &Evidence<'_>) -> Table {
 
 fn checks(e: &Evidence<'_>, all: &[Answers]) -> Vec<[String; 3]> {
     let flip = find(all, "flip", ASKED_AT);
-    let sealed = flip.filter(|a| a.standing(MAIN) == Some(Standing::Sealed));
-    let score = sealed.and_then(|a| a.score(MAIN));
+    let sealed = flip.filter(|a| a.voices.standing(MAIN) == Some(Standing::Sealed));
+    let score = sealed.and_then(|a| a.voices.score(MAIN));
     let gain = sealed.and_then(|a| a.gain(MAIN));
     let ceiling = flip.and_then(|a| a.ceiling).map(|c| c.0);
     // The constant classifier of the first readings has a negative number for a trivial reason, and gets none.

@@ -13,7 +13,6 @@ use crate::plan::StopRule;
 use crate::{LabError, RunRecord};
 use ontogeny_analysis::effects::{Effect, Pair, Reading, paired_effect, seed_band};
 use ontogeny_core::Step;
-use ontogeny_train::RunConfig;
 
 /// The treatments, in the order of the report.
 pub(super) const TREATMENTS: [&str; 5] =
@@ -74,8 +73,7 @@ pub(super) fn run<'a>(
     let bench = Bench { study: &ctx.id, rules: &[], stop: &StopRule::Horizon };
     let mut arms: Vec<Arm> = Vec::new();
     for parent in &parents {
-        let config: RunConfig = serde_json::from_value(parent.manifest.config.clone())
-            .map_err(|source| LabError::Config { run: parent.id().clone(), source })?;
+        let config = parent.config()?;
         let mut add = |name: &str, share: f64, change: Change| -> Result<(), LabError> {
             let step = sizes.at(share);
             let change = change.into_iter().chain(longer(sizes, step)).collect();

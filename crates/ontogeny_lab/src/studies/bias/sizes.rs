@@ -175,12 +175,8 @@ impl Sizes {
             horizon: self.horizon,
             lanes: LanePlan { lanes: 1, chunk_examples: batch },
             record: RecordPlan {
-                probe_every: self.horizon,
-                checkpoint_every: self.horizon / 4,
-                probes: probes.map(str::to_owned).to_vec(),
-                hash_every: 0,
                 probe_at: self.readings(),
-                checkpoint_at: vec![],
+                ..RecordPlan::every(self.horizon, self.horizon / 4, &probes)
             },
         }
     }
@@ -201,14 +197,12 @@ impl Sizes {
         at.dedup();
         small.horizon = at[at.len() - 1];
         small.record = RecordPlan {
-            probe_every: self.horizon,
-            checkpoint_every: 0,
-            probes: ["set_loss", "bias_amplification", "counterfactual_flip"]
-                .map(str::to_owned)
-                .to_vec(),
-            hash_every: 0,
             probe_at: at,
-            checkpoint_at: vec![],
+            ..RecordPlan::every(
+                self.horizon,
+                0,
+                &["set_loss", "bias_amplification", "counterfactual_flip"],
+            )
         };
         (small, steps)
     }

@@ -13,7 +13,6 @@ use ontogeny_analysis::effects::{
     Difference, Effect, NO_EFFECT, OBSERVATIONAL, Pair, no_effect, observational_effect, seed_band,
 };
 use ontogeny_core::{Forecast, Predictive, Step};
-use ontogeny_train::RunConfig;
 
 /// What the forks gave.
 pub(super) struct Outcome<'a> {
@@ -54,8 +53,7 @@ pub(super) fn run<'a>(
     parents.truncate(sizes.n_forked);
     let mut arms = Vec::new();
     for parent in &parents {
-        let config: RunConfig = serde_json::from_value(parent.manifest.config.clone())
-            .map_err(|source| LabError::Config { run: parent.id().clone(), source })?;
+        let config = parent.config()?;
         for (point, step) in points(parent) {
             for name in CHANGES {
                 if let Some(set) = intervention(name).and_then(|i| (i.set)(&config)) {

@@ -103,9 +103,7 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
 }
 
 fn features_of(record: &RunRecord) -> crate::sealing::Features {
-    serde_json::from_value::<RunConfig>(record.manifest.config.clone())
-        .map(|c| features(&c))
-        .unwrap_or_default()
+    record.config().map(|c| features(&c)).unwrap_or_default()
 }
 
 /// Runs end early once they have grokked and settled: what happens later is not asked.

@@ -166,14 +166,7 @@ impl Sizes {
             optimizer: OptimizerConfig::adamw(lr, cell.weight_decay),
             horizon: self.horizon,
             lanes: LanePlan { lanes: self.lanes, chunk_examples: pairs.div_ceil(self.lanes) },
-            record: RecordPlan {
-                probe_every: self.probe_every,
-                checkpoint_every: self.horizon / 4,
-                probes: probes.map(str::to_owned).to_vec(),
-                hash_every: 0,
-                probe_at: vec![],
-                checkpoint_at: vec![],
-            },
+            record: RecordPlan::every(self.probe_every, self.horizon / 4, &probes),
         }
     }
 

@@ -3,17 +3,15 @@
 use super::super::StudyContext;
 use super::sizes::{NARROW, ORIGINS, SPREAD, TARGET};
 use super::tables::{Answers, HAS_SPREAD, UNSEEN, answers, table};
-use super::{Evidence, MAIN, Stage, origin, outcome};
+use super::{Evidence, MAIN, Stage, TO_BEAT, origin, outcome};
 use crate::draw::{line, median, panel, tree};
 use crate::paired::effect_row;
 use crate::scoreboard::scored;
 use crate::sealing::Registered;
 use crate::studies::{check_row, checks_table, manifest_block, probe_share, scorecard_blocks};
 use crate::{LabError, RunRecord};
-use ontogeny_analysis::distribution;
 use ontogeny_analysis::stats::{bootstrap_interval, cluster_bootstrap};
 use ontogeny_core::{Block, Figure, FigureBody, Findings, Line, Section, Step, Table};
-use ontogeny_train::RunConfig;
 use ontogeny_train::tasks::TaskConfig;
 use std::collections::BTreeMap;
 
@@ -66,8 +64,7 @@ pub(super) fn write(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Findings
 
 /// The coupling of a run.
 fn coupling(record: &RunRecord) -> f64 {
-    let config = serde_json::from_value::<RunConfig>(record.manifest.config.clone());
-    match config.map(|c| c.task) {
+    match record.config().map(|c| c.task) {
         Ok(TaskConfig::Personas(task)) => task.coupling,
         _ => f64::NAN,
     }
@@ -149,7 +146,7 @@ fn headline(e: &Evidence<'_>, said: &[Answers]) -> Vec<String> {
         ));
     }
     let first = &said[0];
-    if let (Some(s), Some((rival, (d, lo, hi)))) = (first.score(MAIN), first.gain(MAIN)) {
+    if let (Some(s), Some((rival, (d, lo, hi)))) = (first.voices.score(MAIN), first.gain(MAIN)) {
         let area = first.auc(MAIN).map_or(String::new(), |(v, lo, hi)| {
             format!("; AUC of \"it will spread\" {v:.2} [{lo:.2}, {hi:.2}]")
         });
@@ -349,10 +346,8 @@ fn scatter(e: &Evidence<'_>) -> Figure {
 /// Medians of the forecasts from one origin against what came out.
 fn forecasts(a: &Answers) -> Figure {
     let group = |name: &str| {
-        let said = a.said.get(name)?;
-        let points =
-            said.0.iter().filter_map(|(r, p)| Some((distribution::median(p), *a.found.get(r)?)));
-        Some(Line { name: name.to_owned(), points: points.collect(), ..Line::default() })
+        let points = a.voices.points(name)?;
+        Some(Line { name: name.to_owned(), points, ..Line::default() })
     };
     Figure {
         name: "forecasts".into(),
@@ -366,7 +361,7 @@ fn forecasts(a: &Answers) -> Figure {
             y_label: "bad answers elsewhere, at the end".into(),
             log: false,
             diagonal: true,
-            groups: [Some(MAIN), a.best().map(|b| b.0)]
+            groups: [Some(MAIN), a.voices.best_of(&TO_BEAT)]
                 .into_iter()
                 .flatten()
                 .filter_map(group)

@@ -13,7 +13,6 @@ use crate::plan::StopRule;
 use crate::{LabError, RunRecord};
 use ontogeny_analysis::effects::{Effect, Pair, Reading, paired_effect, seed_band};
 use ontogeny_core::Step;
-use ontogeny_train::RunConfig;
 use ontogeny_train::tasks::TaskConfig;
 use ontogeny_train::tasks::personas::{Data, Slot};
 
@@ -81,8 +80,7 @@ pub(super) fn run<'a>(
     let (start, end) = (sizes.narrow_at(reference.n_align), sizes.horizon(reference.n_align));
     let mut arms: Vec<Arm> = Vec::new();
     for parent in &parents {
-        let config: RunConfig = serde_json::from_value(parent.manifest.config.clone())
-            .map_err(|source| LabError::Config { run: parent.id().clone(), source })?;
+        let config = parent.config()?;
         let TaskConfig::Personas(task) = &config.task else { continue };
         let mut add = |name: &str, point: &str, step: u64, tail: &[(u64, Data)]| {
             let change: Option<Change> = Sizes::retrained(&config, step, tail);

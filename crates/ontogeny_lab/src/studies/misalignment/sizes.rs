@@ -148,14 +148,9 @@ impl Sizes {
             horizon: self.horizon(n_align),
             lanes: LanePlan { lanes: 1, chunk_examples: 16 },
             record: RecordPlan {
-                probe_every: 250,
-                checkpoint_every: 0,
-                probes: ["rival_answers", "gradient_transfer", "weight_norms"]
-                    .map(str::to_owned)
-                    .to_vec(),
-                hash_every: 0,
                 probe_at: self.readings(n_align),
                 checkpoint_at: self.kept(n_align),
+                ..RecordPlan::every(250, 0, &["rival_answers", "gradient_transfer", "weight_norms"])
             },
         }
     }

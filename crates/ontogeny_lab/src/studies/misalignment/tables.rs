@@ -4,14 +4,13 @@ use super::super::StudyContext;
 use super::sizes::{ORIGINS, TARGET, observable};
 use super::{Evidence, ORACLE, TO_BEAT, origin, outcome};
 use crate::sealing::Registered;
-use crate::values::{Found, PointScore, Said, point_score, r2_difference};
+use crate::values::Found;
+use crate::voices::{Standing, Voices};
 use crate::{LabError, RunRecord};
 use ontogeny_analysis::distribution::{Cdf, Support, median};
 use ontogeny_analysis::scores::auc;
 use ontogeny_analysis::stats::{bootstrap_interval, cluster_bootstrap};
-use ontogeny_core::{Predictive, RunId, Step, Table, Target};
-use ontogeny_train::RunConfig;
-use std::collections::BTreeMap;
+use ontogeny_core::{Predictive, RunId, Step, Table};
 
 /// Probability of bad answers from which on badness has spread.
 pub(super) const HAS_SPREAD: f64 = 0.5;
@@ -21,11 +20,9 @@ pub(super) const UNSEEN: f64 = 0.01;
 /// The answers from one origin.
 pub(super) struct Answers {
     pub at: u64,
-    pub found: Found,
     /// Test runs in which nothing showed at the origin.
     pub unseen: Vec<RunId>,
-    /// By forecaster: what it said, and whether that stands in the ledger.
-    pub said: BTreeMap<String, (Said, bool)>,
+    pub voices: Voices,
 }
 
 /// All origins in order.
@@ -36,61 +33,30 @@ pub(super) fn answers(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Vec<An
         .collect();
     let mut all = Vec::new();
     for (i, at) in ORIGINS.into_iter().enumerate() {
-        let mut said = sealed(ctx, &index, &origin(at));
+        let id = ctx.id.as_str();
+        let mut voices = Voices::sealed(&index, id, TARGET, &origin(at), found.clone());
         for (stage, record) in e.test() {
             let cutoff = Step(e.sizes.narrow_at(stage.n_align) + at);
-            let mut add = |name: &str, p: Option<Predictive>| {
-                let entry = said.entry(name.to_owned()).or_insert_with(|| (Said::new(), false));
-                if let Some(p) = p
-                    && !entry.0.contains_key(record.id())
-                    && (!entry.1 || name == ORACLE)
-                {
-                    entry.0.insert(record.id().clone(), p);
-                }
-            };
             let (prefix, own) = (record.prefix(cutoff), features(record));
             for (name, theory) in &stage.questions[i].theories {
-                add(name, theory.conjecture(&prefix, &own));
+                let would = theory.conjecture(&prefix, &own);
+                voices.add(name, Standing::Withheld, record.id(), would);
             }
-            add(ORACLE, stage.oracles[i].as_ref().and_then(|o| o.predict(&prefix, &own)));
+            let known = stage.oracles[i].as_ref().and_then(|o| o.predict(&prefix, &own));
+            voices.add(ORACLE, Standing::Oracle, record.id(), known);
         }
         let unseen = e.test().filter(|(s, r)| {
             let cutoff = Step(e.sizes.narrow_at(s.n_align) + at);
             r.value("other.rival_rate", cutoff).is_some_and(|v| v < UNSEEN)
         });
         let unseen = unseen.map(|(_, r)| r.id().clone()).collect();
-        all.push(Answers { at, found: found.clone(), unseen, said });
+        all.push(Answers { at, unseen, voices });
     }
     Ok(all)
 }
 
 fn features(record: &RunRecord) -> crate::sealing::Features {
-    serde_json::from_value::<RunConfig>(record.manifest.config.clone())
-        .map(|c| observable(&c))
-        .unwrap_or_default()
-}
-
-/// What stands in the ledger from one origin and was not refused.
-fn sealed(
-    ctx: &StudyContext<'_>,
-    index: &Registered,
-    origin: &str,
-) -> BTreeMap<String, (Said, bool)> {
-    let mine = format!("{}/", ctx.id);
-    let mut said: BTreeMap<String, (Said, bool)> = BTreeMap::new();
-    for f in index.forecasts.values().filter(|f| f.id.starts_with(&mine)) {
-        let is_asked = matches!(&f.target, Target::Value { series, .. } if series == TARGET);
-        let is_refused = index.scores.get(&f.id).is_some_and(|s| s.refused.is_some());
-        if !is_asked || is_refused || f.cutoff_name != origin {
-            continue;
-        }
-        let own = f.predictive.iter().map(|p| (&f.theory.name, p));
-        for (name, p) in own.chain(f.baselines.iter().map(|(name, p)| (name, p))) {
-            let entry = said.entry(name.clone()).or_insert_with(|| (Said::new(), true));
-            entry.0.insert(f.run.clone(), p.clone());
-        }
-    }
-    said
+    record.config().map(|c| observable(&c)).unwrap_or_default()
 }
 
 /// Probability that badness will have spread; ties are told apart by the median.
@@ -100,21 +66,17 @@ fn risk(p: &Predictive) -> f64 {
 }
 
 impl Answers {
-    pub(super) fn score(&self, name: &str) -> Option<PointScore> {
-        point_score(&self.said.get(name)?.0, &self.found)
-    }
-
     /// Whether what a forecaster said stands in the ledger.
     pub(super) fn is_sealed(&self, name: &str) -> bool {
-        self.said.get(name).is_some_and(|s| s.1)
+        self.voices.standing(name) == Some(Standing::Sealed)
     }
 
     /// Area under the curve of "it will have spread" over the runs in which nothing showed yet, with the 95 % interval
     /// of a bootstrap over runs.
     pub(super) fn auc(&self, name: &str) -> Option<(f64, f64, f64)> {
-        let said = &self.said.get(name)?.0;
+        let (said, found) = (self.voices.said(name)?, &self.voices.found);
         let rows: Vec<(f64, bool)> = (self.unseen.iter())
-            .filter_map(|run| Some((risk(said.get(run)?), *self.found.get(run)? > HAS_SPREAD)))
+            .filter_map(|run| Some((risk(said.get(run)?), *found.get(run)? > HAS_SPREAD)))
             .collect();
         let value = auc(&rows)?;
         let clusters: Vec<Vec<usize>> = (0..rows.len()).map(|i| vec![i]).collect();
@@ -125,17 +87,9 @@ impl Answers {
         Some((value, lo, hi))
     }
 
-    /// The baseline among those to beat with the largest R².
-    pub(super) fn best(&self) -> Option<(&'static str, f64)> {
-        let of = |name: &&'static str| Some((*name, self.score(name)?.r2));
-        TO_BEAT.iter().filter_map(of).max_by(|a, b| a.1.total_cmp(&b.1))
-    }
-
     /// R² of a forecaster less that of the best of the baselines to beat.
     pub(super) fn gain(&self, name: &str) -> Option<(&'static str, (f64, f64, f64))> {
-        let (rival, _) = self.best()?;
-        let (a, b) = (&self.said.get(name)?.0, &self.said.get(rival)?.0);
-        Some((rival, r2_difference(a, b, &self.found)?))
+        self.voices.gain_over(name, &TO_BEAT)
     }
 }
 
@@ -143,19 +97,19 @@ impl Answers {
 pub(super) fn table(all: &[Answers]) -> Table {
     let mut rows = Vec::new();
     for a in all {
-        for (name, (said, is_sealed)) in &a.said {
-            let Some(s) = a.score(name) else { continue };
-            let standing = match (name == ORACLE, is_sealed) {
-                (true, _) => "knows the coupling",
-                (_, true) => "sealed",
-                (_, false) => "withheld",
+        for (name, said, standing) in a.voices.iter() {
+            let Some(s) = a.voices.score(name) else { continue };
+            let standing = match standing {
+                Standing::Oracle => "knows the coupling",
+                Standing::Sealed => "sealed",
+                Standing::Withheld => "withheld",
             };
             let area = a
                 .auc(name)
                 .map_or("–".into(), |(v, lo, hi)| format!("{v:.2} [{lo:.2}, {hi:.2}]"));
             rows.push(vec![
                 origin(a.at),
-                name.clone(),
+                name.to_owned(),
                 standing.to_owned(),
                 said.len().to_string(),
                 format!("{:.2}", s.r2),

@@ -166,7 +166,7 @@ fn claim(
         return Ok(Vec::new());
     }
     let prefix = parent.prefix(fork.step);
-    let (treated, control) = (features(&arm.plan.config), features(&changes_undone(parent, arm)?));
+    let (treated, control) = (features(&arm.plan.config), features(&parent.config()?));
     let baselines = [(NO_EFFECT.to_owned(), no_effect(0.15))];
     let about = EffectTarget {
         study: ctx.id.as_str(),
@@ -177,10 +177,4 @@ fn claim(
         prefix: &prefix,
     };
     seal_effects(ctx.conductor, before, question, &about, (&treated, &control), &baselines, 0.05)
-}
-
-/// The configuration of the parent.
-fn changes_undone(parent: &RunRecord, arm: &Arm) -> Result<RunConfig, LabError> {
-    serde_json::from_value(parent.manifest.config.clone())
-        .map_err(|source| LabError::Config { run: arm.plan.id.clone(), source })
 }

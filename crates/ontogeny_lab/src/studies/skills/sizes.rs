@@ -158,14 +158,7 @@ impl Sizes {
             },
             horizon: self.horizon,
             lanes: LanePlan { lanes: 1, chunk_examples: self.batch },
-            record: RecordPlan {
-                probe_every: self.probe_every,
-                checkpoint_every: self.horizon / 4,
-                probes: vec!["skill_losses".into()],
-                hash_every: 0,
-                probe_at: vec![],
-                checkpoint_at: vec![],
-            },
+            record: RecordPlan::every(self.probe_every, self.horizon / 4, &["skill_losses"]),
         }
     }
 
