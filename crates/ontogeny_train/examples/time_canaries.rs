@@ -35,14 +35,7 @@ fn config(d: usize, batch: usize, steps: u64, per_cell: usize, lr: f64, chunk: u
         optimizer: OptimizerConfig { clip_norm: Some(1.0), ..OptimizerConfig::adamw(lr, 0.01) },
         horizon: steps,
         lanes: LanePlan { lanes: 1, chunk_examples: chunk },
-        record: RecordPlan {
-            probe_every: 10,
-            checkpoint_every: 0,
-            probes: vec![],
-            hash_every: 0,
-            probe_at: vec![],
-            checkpoint_at: vec![],
-        },
+        record: RecordPlan::every(10, 0, &[]),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::tasks::{Given, Task, TaskShape};
 use crate::{RunConfig, TrainError, TrainState};
 use ontogeny_core::{Clocks, Schedule, Seeds, Step};
 use ontogeny_engine::optim::{Grokfast, Hyper, OptimState, OptimizerKind};
-use ontogeny_engine::{Batch, Engine, Gradient, LanePlan, Layout, Network, Outputs};
+use ontogeny_engine::{Batch, Engine, Gradient, LanePlan, Layout, Network, Outputs, UNREAD};
 use std::sync::Arc;
 
 /// Trains one network on one task.
@@ -307,12 +307,25 @@ impl Trainer {
         self.outputs(&self.task.eval_sets()[set].batch, taps)
     }
 
-    /// Logits of a batch at the current weights, `[n_readouts, n_classes]`. Nothing of the run changes.
+    /// The summed loss, in nats, of each example of `batch` at the current weights, where each has `n` readouts that are
+    /// asked. Nothing of the run changes.
     ///
     /// # Errors
     /// [`TrainError::Engine`] if the engine refuses.
-    pub fn outputs_of(&self, batch: &Batch) -> Result<Outputs, TrainError> {
-        self.outputs(batch, &[])
+    ///
+    /// # Panics
+    /// If the batch has another number of readouts that are asked, or a target is no class.
+    pub fn sequence_losses(&self, batch: &Batch, n: usize) -> Result<Vec<f64>, TrainError> {
+        assert_eq!(batch.n_read(), n * batch.n_examples(), "{n} readouts an example");
+        let out = self.outputs(batch, &[])?.logits;
+        let rows = out.values.chunks(out.cols).zip(&batch.targets);
+        let loss = |(row, t): (&[f32], &u32)| {
+            let top = row.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
+            let sum: f64 = row.iter().map(|v| libm::exp(f64::from(v - top))).sum();
+            libm::log(sum) - f64::from(row[*t as usize] - top)
+        };
+        let asked: Vec<f64> = rows.filter(|(_, t)| **t != UNREAD).map(loss).collect();
+        Ok(asked.chunks(n).map(|c| c.iter().sum()).collect())
     }
 
     fn outputs(&self, batch: &Batch, taps: &[&str]) -> Result<Outputs, TrainError> {

@@ -157,6 +157,11 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Entropy of the text in bits a byte, where its law is known.
+    fn bits_per_byte(&self) -> Option<f64> {
+        None
+    }
+
     /// Named batches whose gradients probes compare.
     fn gradient_batches(&self) -> &[(&'static str, Arc<Batch>)] {
         &[]

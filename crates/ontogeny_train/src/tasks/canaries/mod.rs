@@ -117,6 +117,15 @@ impl CanariesConfig {
         steps
     }
 
+    /// Which canaries are trained on again after unlearning, as numbers, the same at every step; none without that
+    /// treatment. A stride through their order takes some of each count and placement.
+    pub fn trained_again(&self) -> Vec<u32> {
+        let Some(u) = self.treatments.unlearn else { return Vec::new() };
+        let all = self.n_canaries();
+        let n = (u.relearned * all as f64).ceil() as usize;
+        (0..n).map(|i| ((2 * i + 1) * all / (2 * n)) as u32).collect()
+    }
+
     /// `n` strings of the law of the canaries that are in no batch and in no set.
     pub fn fresh(&self, data_seed: u64, n: usize) -> Batch {
         let strings: Vec<Vec<u8>> = (0..n).map(|i| string(data_seed, "fresh", i)).collect();
@@ -266,11 +275,6 @@ pub struct CanariesTask {
 }
 
 impl CanariesTask {
-    /// Entropy of the text in bits a byte, where its law is known.
-    pub fn bits_per_byte(&self) -> Option<f64> {
-        self.bits_per_byte
-    }
-
     fn window(&self, i: usize) -> &[u8] {
         &self.text[i * WINDOW..(i + 1) * WINDOW]
     }
@@ -316,18 +320,6 @@ impl CanariesTask {
         let s = &self.strings[i];
         [s, &self.window(window)[s.len()..]].concat()
     }
-
-    /// Canaries that are trained on again after unlearning: drawn once, the same at every step.
-    fn relearned(&self, share: f64) -> Vec<u32> {
-        let n = (share * self.strings.len() as f64).ceil() as usize;
-        // A stride through the order by count and placement takes some of each.
-        (0..n).map(|i| ((2 * i + 1) * self.strings.len() / (2 * n)) as u32).collect()
-    }
-
-    /// Which canaries are trained on again after unlearning, as numbers; none without that treatment.
-    pub fn trained_again(&self) -> Vec<u32> {
-        self.config.treatments.unlearn.map_or_else(Vec::new, |u| self.relearned(u.relearned))
-    }
 }
 
 impl Task for CanariesTask {
@@ -336,7 +328,7 @@ impl Task for CanariesTask {
         let (draws, n) = (self.stream.at(step), c.batch_examples);
         let t = &c.treatments;
         let after = t.unlearn.filter(|u| step >= u.from);
-        let again = after.map_or_else(Vec::new, |u| self.relearned(u.relearned));
+        let again = if after.is_some() { c.trained_again() } else { Vec::new() };
         let first = step * n as u64;
         let windows: Vec<Vec<u8>> = (0..n)
             .map(|i| {
@@ -375,6 +367,10 @@ impl Task for CanariesTask {
 
     fn eval_sets(&self) -> &[EvalSet] {
         &self.eval
+    }
+
+    fn bits_per_byte(&self) -> Option<f64> {
+        self.bits_per_byte
     }
 
     fn ascends(&self, step: u64) -> bool {

@@ -89,7 +89,7 @@ fn treatments_change_what_they_declare_and_nothing_before() {
     // Unlearned: the digits of canaries, climbed; then a few canaries in every batch and no others.
     assert!(unlearn.ascends(30) && unlearn.ascends(34) && !unlearn.ascends(35));
     assert_eq!(unlearn.batch(31).n_read(), 32 * SECRET);
-    let again = unlearn.trained_again();
+    let again = unlearn.config.trained_again();
     assert_eq!(again.len(), 2);
     let seen = occurrences(&unlearn, 40..50);
     for (i, n) in seen.iter().enumerate() {
@@ -185,11 +185,12 @@ fn what_makes_no_sense_is_refused() {
         missing.contains("/nowhere/books") && missing.contains("correct the path"),
         "{missing}"
     );
-    let unsaid = check(&|c| c.text = of("/nowhere/books", "?"));
-    assert!(unsaid.contains("task.text.blake3 is \"?\""), "{unsaid}");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("short.txt").to_string_lossy().into_owned();
     std::fs::write(&path, "too little").unwrap();
+    let unsaid = check(&|c| c.text = of(&path, "?"));
+    let found = blake3::hash(b"too little").to_hex().to_string();
+    assert!(unsaid.contains("task.text.blake3 is \"?\"") && unsaid.contains(&found), "{unsaid}");
     let short = check(&|c| c.text = Text::of_path(&path).unwrap());
     assert!(short.contains("it holds 10 bytes") && short.contains("lower task.n_bytes"), "{short}");
     let folder = check(&|c| {

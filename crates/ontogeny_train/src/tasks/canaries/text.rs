@@ -42,10 +42,12 @@ impl Text {
         if is_hash {
             return Ok(());
         }
+        let now = Self::of_path(path)?;
+        let Self::Files { blake3: found, .. } = now else { return Ok(()) };
         Err(TrainError::Text {
             path: path.clone(),
             what: format!(
-                "task.text.blake3 is {blake3:?}, not the 64 hexadecimal digits of a hash"
+                "task.text.blake3 is {blake3:?}, not the 64 hexadecimal digits of a hash; the text there now has {found}"
             ),
             source: None,
         })
