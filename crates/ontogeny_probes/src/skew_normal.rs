@@ -6,7 +6,7 @@
 use std::f64::consts::{LN_2, PI, SQRT_2};
 
 /// Panels of Simpson's rule.
-const PANELS: usize = 2000;
+const PANELS: usize = 600;
 /// The largest skewness that is fitted; a skew normal has less than .9953.
 const MOST_SKEW: f64 = 0.99;
 

@@ -42,7 +42,7 @@ fn differences(d: usize, seeds: std::ops::Range<u64>) -> Vec<Vec<[f64; 4]>> {
     let one = |seed: u64| {
         let engine = Arc::new(Engine::cpu(1).unwrap());
         let mut t = Trainer::new(config(d), Seeds::all(seed), engine).unwrap();
-        let generator = task(d).build(seed).unwrap();
+        let generator = task(d).build(seed);
         let theory = generator.theory(generator.order(&t.state().params), ETA, &taus);
         let at = |(tau, expected): (&f64, ontogeny_train::tasks::teacher_mixture::Order)| {
             while (t.state().step.0 as f64) < (tau * d as f64).round() {
@@ -98,7 +98,7 @@ fn a_wrong_equation_is_found_out() {
         .map(|seed| {
             let engine = Arc::new(Engine::cpu(1).unwrap());
             let mut t = Trainer::new(config(d), Seeds::all(seed), engine).unwrap();
-            let generator = task(d).build(seed).unwrap();
+            let generator = task(d).build(seed);
             let start = generator.order(&t.state().params);
             let wrong = generator.theory(start, 1.1 * ETA, &taus)[0];
             for _ in 0..600 {

@@ -56,7 +56,7 @@ mod tests {
         let (y, n) = (true, false);
         // Found at ranks 1 and 3: (1/1 + 2/3) / 2.
         let r = [(0.9, y), (0.8, n), (0.7, y), (0.1, n)];
-        assert!((auprc(&r).unwrap() - (1.0 + 2.0 / 3.0) / 2.0).abs() < 1e-12);
+        assert!((auprc(&r).unwrap() - f64::midpoint(1.0, 2.0 / 3.0)).abs() < 1e-12);
         assert_eq!(auprc(&[(0.5, y), (0.5, n), (0.5, n), (0.5, n)]), Some(0.25));
         assert_eq!(auprc(&[(0.9, y), (0.8, y), (0.2, n)]), Some(1.0));
         assert_eq!((auprc(&[(0.5, y)]), auprc(&[(0.5, n)]), auprc(&[])), (None, None, None));

@@ -197,7 +197,7 @@ impl TaskConfig {
             Self::TeacherMixture(c) => c.shape(),
             Self::TwoBlock(c) => c.shape(),
             Self::Personas(c) => c.shape(),
-            Self::Canaries(c) => c.shape(),
+            Self::Canaries(_) => CanariesConfig::shape(),
         }
     }
 

@@ -132,6 +132,16 @@ fn headline(e: &Evidence<'_>, m: &Measured, said: &[Answers]) -> Vec<String> {
             a.n_runs()
         ));
     }
+    if let Some(a) = said.iter().find(|a| a.flop >= a.flop_proxy)
+        && let (Some(small), Some((d, lo, hi))) = (a.plain_area(PROXY), a.gain(MAIN, PROXY))
+    {
+        says.push(format!(
+            "A network of half the width that has read all of the same data, for {:.0} % of the compute of a run, tells it with AUPRC \
+             {small:.2}; the signals from {} of the run differ from that by {d:+.2} [{lo:+.2}, {hi:+.2}].",
+            100.0 * a.share * a.flop_proxy / a.flop,
+            origin(a.share)
+        ));
+    }
     let named = |name: &str, point: &str| {
         e.forks.rows.iter().find(|r| r.intervention == name && r.point == point)
     };
@@ -492,6 +502,15 @@ fn checks(e: &Evidence<'_>, m: &Measured, said: &[Answers]) -> Vec<[String; 3]> 
                 origin(share)
             ),
             best.and_then(|b| a.gain(MAIN, b)).map(|g| g.1),
+            |v| v > 0.0,
+        ));
+        let dearer = if a.flop < a.flop_proxy { "which costs more" } else { "which costs less" };
+        rows.push(check_row(
+            &format!(
+                "AUPRC of {MAIN} over the smaller network, {dearer}, {}: lower end above 0",
+                origin(share)
+            ),
+            a.gain(MAIN, PROXY).map(|g| g.1),
             |v| v > 0.0,
         ));
     }

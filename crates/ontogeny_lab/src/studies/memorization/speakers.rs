@@ -107,16 +107,15 @@ impl Speakers {
         let [duplicates, persistence, loss] = history.plain(insertions);
         let n = rows.len();
         let mut said = Spoken::new();
-        let by = |p: Option<&dyn Fn(&Vec<f64>) -> f64>, rows: &[Vec<f64>]| match p {
-            Some(p) => rows.iter().map(p).collect(),
-            None => vec![self.base; n],
+        let by = |rows: &[Vec<f64>], p: &dyn Fn(&[f64]) -> Option<f64>| -> Vec<f64> {
+            rows.iter().map(|r| p(r).unwrap_or(self.base)).collect()
         };
-        let forest = self.forest.as_ref().map(|f| |r: &Vec<f64>| f.probability(r));
-        let logistic = self.logistic.as_ref().map(|f| |r: &Vec<f64>| f.probability(r));
-        let oracle = self.oracle.as_ref().map(|f| |r: &Vec<f64>| f.probability(r));
-        said.insert(MAIN.into(), by(forest.as_ref().map(|f| f as _), &rows));
-        said.insert("logistic".into(), by(logistic.as_ref().map(|f| f as _), &rows));
-        said.insert(ORACLE.into(), by(oracle.as_ref().map(|f| f as _), planned));
+        let forest = |r: &[f64]| self.forest.as_ref().map(|f| f.probability(r));
+        let logistic = |r: &[f64]| self.logistic.as_ref().map(|f| f.probability(r));
+        let oracle = |r: &[f64]| self.oracle.as_ref().map(|f| f.probability(r));
+        said.insert(MAIN.into(), by(&rows, &forest));
+        said.insert("logistic".into(), by(&rows, &logistic));
+        said.insert(ORACLE.into(), by(planned, &oracle));
         for (name, scores) in TO_BEAT.into_iter().zip([duplicates, persistence, loss]) {
             said.insert(name.into(), scores);
         }
@@ -167,7 +166,7 @@ fn over_runs(n: usize, of: impl Fn(&[usize]) -> Option<f64>) -> Option<(f64, f64
 
 /// What a note of the ledger holds about the canaries of one run from one origin.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Sealed {
+pub(super) struct PerExample {
     /// The run.
     pub run: RunId,
     /// The name of the origin, and its step.
@@ -192,7 +191,7 @@ fn subject(study: &str, run: &RunId, origin: &str) -> String {
 }
 
 /// The notes of a study, by subject.
-pub(super) fn notes(entries: &[LedgerEntry], study: &str) -> BTreeMap<String, Sealed> {
+pub(super) fn notes(entries: &[LedgerEntry], study: &str) -> BTreeMap<String, PerExample> {
     let mine = format!("{SUBJECT} {study}/");
     let of = |e: &LedgerEntry| match &e.body {
         LedgerBody::Note { about, text } if about.starts_with(&mine) => {
@@ -207,7 +206,7 @@ pub(super) fn notes(entries: &[LedgerEntry], study: &str) -> BTreeMap<String, Se
 pub(super) struct ExampleSealer<'a> {
     pub conductor: Conductor<'a>,
     pub speakers: &'a [Speakers],
-    pub before: &'a BTreeMap<String, Sealed>,
+    pub before: &'a BTreeMap<String, PerExample>,
     /// Insertions and plan of the run.
     pub insertions: Vec<Vec<u64>>,
     pub planned: Vec<Vec<f64>>,
@@ -239,7 +238,7 @@ impl ExampleSealer<'_> {
         if self.before.contains_key(&about) {
             return Ok(());
         }
-        let sealed = Sealed {
+        let sealed = PerExample {
             run: plan.id.clone(),
             origin: speakers.origin.clone(),
             cutoff: speakers.step,
@@ -324,7 +323,7 @@ mod tests {
 
     #[test]
     fn notes_are_found_again_by_study() {
-        let sealed = Sealed {
+        let sealed = PerExample {
             run: id(1),
             origin: "10 %".into(),
             cutoff: 60,

@@ -2,7 +2,7 @@
 
 use super::super::StudyContext;
 use super::sizes::{ORIGINS, TARGET, observable, task};
-use super::speakers::{Sealed, area, difference, notes, pooled};
+use super::speakers::{PerExample, area, difference, notes, pooled};
 use super::{Evidence, MAIN, ORACLE, PROXY, TO_BEAT, origin, outcome};
 use crate::LabError;
 use crate::sealing::Registered;
@@ -50,7 +50,7 @@ impl Answers {
     }
 
     /// The area alone.
-    fn plain_area(&self, name: &str) -> Option<f64> {
+    pub(super) fn plain_area(&self, name: &str) -> Option<f64> {
         auprc(&self.pooled(name)?)
     }
 
@@ -97,7 +97,7 @@ pub(super) fn answers(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Vec<An
             counts: Voices::sealed(&index, ctx.id.as_str(), TARGET, &name, found.clone()),
         };
         for (record, history) in e.test.iter().zip(e.histories) {
-            let is_it = |s: &&Sealed| &s.run == record.id() && s.origin == name;
+            let is_it = |s: &&PerExample| &s.run == record.id() && s.origin == name;
             let Some(note) = noted.values().find(is_it) else { continue };
             let again = history.until(note.cutoff).hash();
             if again != note.prefix_hash || note.sealed_at >= note.horizon {
@@ -134,9 +134,7 @@ pub(super) fn answers(ctx: &StudyContext<'_>, e: &Evidence<'_>) -> Result<Vec<An
 /// Strings: everybody from every origin.
 pub(super) fn strings(all: &[Answers]) -> Table {
     let number = |v: Option<f64>| v.map_or("–".into(), |v| format!("{v:.2}"));
-    let with = |v: Option<(f64, f64, f64)>| {
-        v.map_or("–".into(), |(v, lo, hi)| format!("{v:.2} [{lo:.2}, {hi:.2}]"))
-    };
+    let with = |(v, lo, hi): (f64, f64, f64)| format!("{v:.2} [{lo:.2}, {hi:.2}]");
     let mut rows = Vec::new();
     for a in all {
         for name in a.said.keys() {
@@ -159,7 +157,7 @@ pub(super) fn strings(all: &[Answers]) -> Table {
                 origin(a.share),
                 name.clone(),
                 standing.to_owned(),
-                with(a.area(name)),
+                a.area(name).map_or_else(|| number(a.plain_area(name)), with),
                 number(precision),
                 number(recall),
                 number(a.recall(name)),

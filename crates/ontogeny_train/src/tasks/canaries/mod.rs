@@ -183,7 +183,7 @@ impl CanariesConfig {
         Ok(())
     }
 
-    pub(super) fn shape(&self) -> TaskShape {
+    pub(super) fn shape() -> TaskShape {
         let input = InputShape::Tokens { d_vocab: D_VOCAB, n_ctx: WINDOW - 1 };
         TaskShape { input, n_classes: D_VOCAB, every_position: true }
     }
