@@ -31,7 +31,7 @@ fn config(d: usize, batch: usize, steps: u64, per_cell: usize, lr: f64, chunk: u
             compute_all_positions: false,
         }),
         init_scale: 1.0,
-        objective: Objective::CrossEntropy,
+        objective: Objective::CrossEntropy.into(),
         optimizer: OptimizerConfig { clip_norm: Some(1.0), ..OptimizerConfig::adamw(lr, 0.01) },
         horizon: steps,
         lanes: LanePlan { lanes: 1, chunk_examples: chunk },

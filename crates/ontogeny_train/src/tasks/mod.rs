@@ -3,14 +3,25 @@
 //! To add one: a file here, its `mod` line, and its row in [`TaskConfig`].
 
 pub mod canaries;
+pub mod glyphs;
+mod idx;
+mod images;
+pub mod mnist;
 pub mod modular;
 pub mod personas;
 pub mod sparse_parity;
 pub mod teacher_mixture;
+mod threat;
 pub mod two_block;
+
+pub use idx::DataError;
+pub use images::ClassDistances;
+pub use threat::Threat;
 
 use crate::TrainError;
 use canaries::CanariesConfig;
+use glyphs::GlyphsConfig;
+use mnist::MnistConfig;
 use modular::ModularConfig;
 use ontogeny_engine::{Batch, Outputs};
 use personas::PersonasConfig;
@@ -36,6 +47,10 @@ pub enum TaskConfig {
     Personas(PersonasConfig),
     /// Text into which random strings are inserted a known number of times.
     Canaries(CanariesConfig),
+    /// Drawn images of ten figures.
+    Glyphs(GlyphsConfig),
+    /// MNIST, or whatever comes in the same files.
+    Mnist(MnistConfig),
 }
 
 /// What a network must read and say to do a task.
@@ -167,6 +182,11 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         &[]
     }
 
+    /// How far an adversary may go, where the task has images.
+    fn threat(&self) -> Option<Threat> {
+        None
+    }
+
     /// The modular-arithmetic structure, where there is one.
     fn modular(&self) -> Option<&modular::ModularTask> {
         None
@@ -186,6 +206,8 @@ impl TaskConfig {
             Self::TwoBlock(c) => c.check(),
             Self::Personas(c) => c.check(),
             Self::Canaries(c) => c.check(),
+            Self::Glyphs(c) => c.check(),
+            Self::Mnist(c) => c.check(),
         }
     }
 
@@ -198,13 +220,16 @@ impl TaskConfig {
             Self::TwoBlock(c) => c.shape(),
             Self::Personas(c) => c.shape(),
             Self::Canaries(_) => CanariesConfig::shape(),
+            Self::Glyphs(c) => c.shape(),
+            Self::Mnist(_) => MnistConfig::shape(),
         }
     }
 
     /// Makes the generator.
     ///
     /// # Errors
-    /// [`TrainError::Text`] if the task reads a text that is missing, too short, or not the one of the configuration.
+    /// [`TrainError::Text`] if the task reads a text that is missing, too short, or not the one of the configuration;
+    /// [`TrainError::Data`] if the task reads files and they are not what they should be.
     pub fn build(&self, data_seed: u64) -> Result<Box<dyn Task>, TrainError> {
         Ok(match self {
             Self::Modular(c) => Box::new(c.build(data_seed)),
@@ -213,6 +238,8 @@ impl TaskConfig {
             Self::TwoBlock(c) => Box::new(c.build(data_seed)),
             Self::Personas(c) => Box::new(c.build(data_seed)),
             Self::Canaries(c) => Box::new(c.build(data_seed)?),
+            Self::Glyphs(c) => Box::new(c.build(data_seed)),
+            Self::Mnist(c) => Box::new(c.build(data_seed)?),
         })
     }
 }

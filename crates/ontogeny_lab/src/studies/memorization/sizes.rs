@@ -126,7 +126,7 @@ impl Sizes {
                 compute_all_positions: false,
             }),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig { clip_norm: Some(1.0), ..OptimizerConfig::adamw(LR, 0.01) },
             horizon: self.n_steps,
             lanes: LanePlan { lanes: 1, chunk_examples: 8 },
