@@ -3,7 +3,7 @@
 //! A batch is windows of 64 bytes of text. A canary is `key <8 hexadecimal digits> is <12 digits>`; it takes the beginning
 //! of a window. The first 16 bytes are the prompt, the 12 digits (40 bits) what is memorized. Beside the canaries, windows of
 //! text are repeated as a whole, prompt and continuation 32 bytes each. Which string is inserted when is planned ahead
-//! ([`schedule`]), and every draw is addressed by (seed, step, example), so that treatments change what they declare and
+//! (`schedule.rs`), and every draw is addressed by (seed, step, example), so that treatments change what they declare and
 //! nothing before.
 //!
 //! Carlini et al. 2019 (arXiv:1802.08232) for canaries and exposure, Lee et al. 2022 (arXiv:2107.06499) for deduplication.
