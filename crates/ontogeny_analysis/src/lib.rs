@@ -11,6 +11,7 @@ pub mod curves;
 pub mod detectors;
 pub mod distribution;
 pub mod effects;
+pub mod examples;
 pub mod forecasters;
 mod math;
 pub mod scaling;

@@ -11,7 +11,7 @@ use ontogeny_core::{
     StopReason, ThresholdRule, Versions,
 };
 use ontogeny_engine::{Engine, Outputs};
-use ontogeny_probes::{ProbeSet, Readings};
+use ontogeny_probes::{ProbeSet, Readings, VectorReading};
 use ontogeny_store::{Ledger, RunWriter, Store, StoreError};
 use ontogeny_train::{TrainError, TrainState, Trainer};
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub struct Live<'a> {
     pub series: &'a BTreeMap<String, Series>,
     /// Events confirmed so far.
     pub events: &'a [Event],
+    /// The vector-valued readings of this step.
+    pub vectors: &'a [VectorReading],
 }
 
 impl Live<'_> {
@@ -342,6 +344,7 @@ impl<'a> Running<'a> {
                     step,
                     series: &self.series,
                     events: &self.events,
+                    vectors: &self.readings.vectors,
                 })?;
                 self.conductor.watch.run_progress(&self.progress());
                 let reason = if is_last { Some(StopReason::Horizon) } else { self.settled(step) };

@@ -69,6 +69,13 @@ pub(crate) fn observe(
             groups: set.groups.iter().map(|(name, members)| Group { name, members }).collect(),
         })
         .collect();
+    // Networks that read every position may be asked for several of them.
+    seen.readouts_per_example = (sets.iter().zip(&shown))
+        .filter_map(|(set, s)| {
+            let (n, read) = (set.batch.n_examples(), s.targets.len());
+            (read > n && n > 0 && read.is_multiple_of(n)).then(|| (set.name, read / n))
+        })
+        .collect();
     seen.modular = task.modular().map(|m| ModularGrid { p: m.p as usize, is_train: &m.is_train });
     probes.measure(&seen, out);
     if let (Some(rates), Some(set)) = (task.group_rates(), sets.first()) {

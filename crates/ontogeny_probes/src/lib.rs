@@ -27,6 +27,7 @@ mod ridge;
 mod scores;
 mod shared;
 mod singular;
+mod skew_normal;
 mod spectrum;
 mod trig_logits;
 
@@ -46,4 +47,5 @@ pub use probes::{
 pub use readings::{Reading, Readings, Reason, VectorReading};
 pub use scores::{MeanScore, Scores};
 pub use singular::{effective_rank, singular_values};
+pub use skew_normal::SkewNormal;
 pub use spectrum::{embedding_norms, output_norms};

@@ -3,6 +3,7 @@
 use crate::{ProbeError, certificate::Certifier, shared::Shared};
 use ontogeny_core::Step;
 use ontogeny_engine::{Attacked, Stage};
+use std::collections::BTreeMap;
 
 /// One parameter tensor.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +113,9 @@ pub struct Observation<'a> {
     pub chain: Option<Chain<'a>>,
     /// Examples whose surroundings are looked at; empty unless a probe [reads them](crate::Probe::reads_neighbourhoods).
     pub neighbourhoods: Vec<Neighbourhood<'a>>,
+    /// How many readouts each example has, for sets whose examples are sequences: readouts `i * n..(i + 1) * n` are those
+    /// of example `i`, and members of groups are examples.
+    pub readouts_per_example: BTreeMap<&'a str, usize>,
     /// Present if the set `grid` is the whole table of a modular operation.
     pub modular: Option<ModularGrid<'a>>,
     pub(crate) shared: Shared,
@@ -131,6 +135,7 @@ impl<'a> Observation<'a> {
             sets: Vec::new(),
             chain: None,
             neighbourhoods: Vec::new(),
+            readouts_per_example: BTreeMap::new(),
             modular: None,
             shared: Shared::default(),
         }

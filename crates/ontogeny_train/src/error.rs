@@ -29,6 +29,14 @@ pub enum TrainError {
     /// Text that is not `key=value`.
     #[error("expected key=value, found {text}")]
     NotAPair { text: String },
+    /// A text that cannot be trained on.
+    #[error("use the text at {path}: {what}")]
+    Text {
+        path: String,
+        what: String,
+        #[source]
+        source: Option<std::io::Error>,
+    },
     /// A saved state that does not fit this configuration.
     #[error("saved state does not fit the configuration: {what}")]
     StateMismatch { what: String },

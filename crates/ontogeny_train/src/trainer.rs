@@ -5,7 +5,7 @@ use crate::tasks::{Given, Task, TaskShape};
 use crate::{Initialization, ObjectiveConfig, RunConfig, TrainError, TrainState};
 use ontogeny_core::{Clocks, Schedule, Seeds, Step};
 use ontogeny_engine::optim::{Grokfast, Hyper, OptimState, OptimizerKind};
-use ontogeny_engine::{Batch, Engine, Gradient, Init, LanePlan, Layout, Network, Outputs};
+use ontogeny_engine::{Batch, Engine, Gradient, Init, LanePlan, Layout, Network, Outputs, UNREAD};
 use std::sync::Arc;
 
 /// Trains one network on one task.
@@ -161,6 +161,9 @@ impl Trainer {
         // Everything before the last layer, if that alone is to move.
         let frozen = if self.task.trains_last_layer_only(step.0) { last_layer(&layout) } else { 0 };
         g.grad[..frozen].fill(0.0);
+        if self.task.ascends(step.0) {
+            g.grad.iter_mut().for_each(|v| *v = -*v);
+        }
         let grad_norm = norm(&g.grad);
         if !grad_norm.is_finite() {
             return Err(TrainError::Diverged { step, what: "the gradient" });
@@ -260,6 +263,27 @@ impl Trainer {
     /// [`TrainError::Engine`] if the engine refuses.
     pub fn evaluate(&self, set: usize, taps: &[&str]) -> Result<Outputs, TrainError> {
         self.outputs(&self.task.eval_sets()[set].batch, taps)
+    }
+
+    /// The summed loss, in nats, of each example of `batch` at the current weights, where each has `n` readouts that are
+    /// asked. Nothing of the run changes.
+    ///
+    /// # Errors
+    /// [`TrainError::Engine`] if the engine refuses.
+    ///
+    /// # Panics
+    /// If the batch has another number of readouts that are asked, or a target is no class.
+    pub fn sequence_losses(&self, batch: &Batch, n: usize) -> Result<Vec<f64>, TrainError> {
+        assert_eq!(batch.n_read(), n * batch.n_examples(), "{n} readouts an example");
+        let out = self.outputs(batch, &[])?.logits;
+        let rows = out.values.chunks(out.cols).zip(&batch.targets);
+        let loss = |(row, t): (&[f32], &u32)| {
+            let top = row.iter().fold(f32::NEG_INFINITY, |m, v| m.max(*v));
+            let sum: f64 = row.iter().map(|v| libm::exp(f64::from(v - top))).sum();
+            libm::log(sum) - f64::from(row[*t as usize] - top)
+        };
+        let asked: Vec<f64> = rows.filter(|(_, t)| **t != UNREAD).map(loss).collect();
+        Ok(asked.chunks(n).map(|c| c.iter().sum()).collect())
     }
 
     pub(crate) fn outputs(&self, batch: &Batch, taps: &[&str]) -> Result<Outputs, TrainError> {

@@ -68,6 +68,7 @@ pub use mixture_law::MixtureShares;
 pub use nearest::NearestRun;
 pub use norm_passage::NormPassage;
 pub use persistence::Persistence;
+pub(crate) use pooled::Trees;
 pub use pooled::{
     EarlyForest, Hazard, HierarchicalCurves, Known, PooledForest, PooledHurdle, PooledRidge,
 };

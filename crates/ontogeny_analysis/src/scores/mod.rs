@@ -8,6 +8,7 @@ mod d_calibration;
 mod evidence;
 mod ibs;
 mod judge;
+mod retrieval;
 mod skill;
 
 pub use binary::{brier, cost_weighted, log_score};
@@ -20,4 +21,5 @@ pub use d_calibration::{DCalibration, d_calibration};
 pub use evidence::{EProcess, LIKELIHOOD_FLOOR, likelihood};
 pub use ibs::integrated_brier;
 pub use judge::{Refusal, judge, refusal, score_predictive, support_of};
+pub use retrieval::{auprc, precision_and_recall, recall_at_precision};
 pub use skill::{Skill, skill};

@@ -11,5 +11,5 @@ pub use binomial::{binomial_test, clopper_pearson, sign_test};
 pub use bootstrap::{bootstrap_interval, cluster_bootstrap, clusters_of};
 pub use mean::mean_and_error;
 pub use multiple::holm;
-pub use rank::{KsTest, ks_two_sample, ranks, spearman};
+pub use rank::{KsTest, ks_one_sample, ks_two_sample, ranks, spearman};
 pub use regression::{SlopeFit, deming, ols, theil_sen};

@@ -56,6 +56,25 @@ pub fn ks_two_sample(a: &[f64], b: &[f64]) -> Option<KsTest> {
     let distance =
         a.iter().chain(b).map(|x| (share(a, *x) - share(b, *x)).abs()).fold(0.0, f64::max);
     let n = (a.len() * b.len()) as f64 / (a.len() + b.len()) as f64;
+    Some(judged(distance, n))
+}
+
+/// One-sample Kolmogorov-Smirnov test of `x` against a continuous distribution function that was not fitted to it; `None`
+/// without values. The p-value is that of [`ks_two_sample`] with `n` values.
+pub fn ks_one_sample(x: &[f64], cdf: impl Fn(f64) -> f64) -> Option<KsTest> {
+    let mut sorted = x.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let n = sorted.len() as f64;
+    let gap = |(i, v): (usize, &f64)| {
+        let p = cdf(*v);
+        (p - i as f64 / n).max((i as f64 + 1.0) / n - p)
+    };
+    let distance = sorted.iter().enumerate().map(gap).fold(0.0, f64::max);
+    (!x.is_empty()).then(|| judged(distance, n))
+}
+
+/// The p-value of a distance between distribution functions at `n` (effective) values.
+fn judged(distance: f64, n: f64) -> KsTest {
     let lambda = (n.sqrt() + 0.12 + 0.11 / n.sqrt()) * distance;
     let p = if lambda < 0.2 {
         1.0
@@ -67,7 +86,7 @@ pub fn ks_two_sample(a: &[f64], b: &[f64]) -> Option<KsTest> {
             })
             .sum::<f64>()
     };
-    Some(KsTest { distance, p: p.clamp(0.0, 1.0) })
+    KsTest { distance, p: p.clamp(0.0, 1.0) }
 }
 
 #[cfg(test)]
@@ -94,6 +113,16 @@ mod tests {
             })
             .count();
         assert!((20..=75).contains(&rejected), "{rejected}");
+        let alone = (0..1000)
+            .filter(|s| {
+                let d = Philox::new(*s, "ks one").at(0);
+                let x: Vec<f64> = (0..60).map(|i| d.uniform(i)).collect();
+                ks_one_sample(&x, |v| v).unwrap().p < 0.05
+            })
+            .count();
+        assert!((25..=75).contains(&alone), "{alone}");
+        assert!(ks_one_sample(&[0.1; 20], |v| v).unwrap().p < 1e-6);
+        assert_eq!(ks_one_sample(&[], |v| v), None);
         let far = ks_two_sample(&[0.0; 12], &[1.0; 12]).unwrap();
         assert!(far.distance == 1.0 && far.p < 1e-4);
     }

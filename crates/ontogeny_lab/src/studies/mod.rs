@@ -4,6 +4,7 @@
 
 mod bias;
 mod grokking;
+mod memorization;
 mod misalignment;
 mod skills;
 
@@ -104,7 +105,8 @@ pub struct Study {
 
 /// The list.
 pub fn studies() -> &'static [Study] {
-    const LIST: &[Study] = &[skills::STUDY, grokking::STUDY, bias::STUDY, misalignment::STUDY];
+    const LIST: &[Study] =
+        &[skills::STUDY, grokking::STUDY, bias::STUDY, misalignment::STUDY, memorization::STUDY];
     LIST
 }
 

@@ -8,6 +8,8 @@ pub mod certified;
 pub mod counterfactual_flip;
 pub mod counterfactual_shift;
 pub mod embedding_spectrum;
+pub mod exposure;
+pub mod extraction;
 pub mod goal_conflict;
 pub mod gradient_transfer;
 pub mod group_gap;
@@ -81,6 +83,8 @@ const PROBES: &[ProbeEntry] = &[
         spec: goal_conflict::SPEC,
         make: || Box::<goal_conflict::GoalConflict>::default(),
     },
+    ProbeEntry { spec: extraction::SPEC, make: || Box::<extraction::Extraction>::default() },
+    ProbeEntry { spec: exposure::SPEC, make: || Box::<exposure::Exposure>::default() },
 ];
 
 /// Every probe, in the order in which [`crate::ProbeSet::all`] runs them.

@@ -2,6 +2,7 @@
 //!
 //! To add one: a file here, its `mod` line, and its row in [`TaskConfig`].
 
+pub mod canaries;
 pub mod glyphs;
 mod idx;
 mod images;
@@ -19,6 +20,7 @@ pub use images::ClassDistances;
 pub use threat::Threat;
 
 use crate::TrainError;
+use canaries::CanariesConfig;
 use glyphs::GlyphsConfig;
 use mnist::MnistConfig;
 use modular::ModularConfig;
@@ -45,6 +47,8 @@ pub enum TaskConfig {
     TwoBlock(TwoBlockConfig),
     /// Answers whose badness has a hidden common cause.
     Personas(PersonasConfig),
+    /// Text into which random strings are inserted a known number of times.
+    Canaries(CanariesConfig),
     /// Drawn images of ten figures.
     Glyphs(GlyphsConfig),
     /// Drawn images of two classes, on a ground whose tint goes with the class.
@@ -167,6 +171,16 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether the update at `step` climbs the loss of its batch instead of descending it.
+    fn ascends(&self, _step: u64) -> bool {
+        false
+    }
+
+    /// Entropy of the text in bits a byte, where its law is known.
+    fn bits_per_byte(&self) -> Option<f64> {
+        None
+    }
+
     /// Named batches whose gradients probes compare.
     fn gradient_batches(&self) -> &[(&'static str, Arc<Batch>)] {
         &[]
@@ -195,6 +209,7 @@ impl TaskConfig {
             Self::TeacherMixture(c) => c.check(),
             Self::TwoBlock(c) => c.check(),
             Self::Personas(c) => c.check(),
+            Self::Canaries(c) => c.check(),
             Self::Glyphs(c) => c.check(),
             Self::TintedGlyphs(c) => c.check(),
             Self::Mnist(c) => c.check(),
@@ -209,6 +224,7 @@ impl TaskConfig {
             Self::TeacherMixture(c) => c.shape(),
             Self::TwoBlock(c) => c.shape(),
             Self::Personas(c) => c.shape(),
+            Self::Canaries(_) => CanariesConfig::shape(),
             Self::Glyphs(c) => c.shape(),
             Self::TintedGlyphs(c) => c.shape(),
             Self::Mnist(_) => MnistConfig::shape(),
@@ -218,6 +234,7 @@ impl TaskConfig {
     /// Makes the generator.
     ///
     /// # Errors
+    /// [`TrainError::Text`] if the task reads a text that is missing, too short, or not the one of the configuration;
     /// [`TrainError::Data`] if the task reads files and they are not what they should be.
     pub fn build(&self, data_seed: u64) -> Result<Box<dyn Task>, TrainError> {
         Ok(match self {
@@ -226,6 +243,7 @@ impl TaskConfig {
             Self::TeacherMixture(c) => Box::new(c.build(data_seed)),
             Self::TwoBlock(c) => Box::new(c.build(data_seed)),
             Self::Personas(c) => Box::new(c.build(data_seed)),
+            Self::Canaries(c) => Box::new(c.build(data_seed)?),
             Self::Glyphs(c) => Box::new(c.build(data_seed)),
             Self::TintedGlyphs(c) => Box::new(c.build(data_seed)),
             Self::Mnist(c) => Box::new(c.build(data_seed)?),

@@ -25,3 +25,4 @@ pub(crate) use hazard::ENTRY as HAZARD;
 pub(crate) use hierarchy::ENTRY as HIERARCHY;
 pub(crate) use hurdle::ENTRY as HURDLE;
 pub(crate) use ridge::ENTRY as RIDGE;
+pub(crate) use trees::Trees;

@@ -8,11 +8,11 @@ use ontogeny_core::random::{Draws, Philox};
 use std::collections::BTreeSet;
 
 /// Least members of a leaf of ordinary trees.
-pub(super) const LEAF: usize = 5;
+pub(crate) const LEAF: usize = 5;
 
 /// How trees are grown.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Growth {
+pub(crate) struct Growth {
     /// How many.
     pub trees: u64,
     /// Least members of a leaf.
@@ -25,7 +25,7 @@ pub(super) struct Growth {
 
 impl Growth {
     /// A hundred trees with leaves of five that have seen two thirds of the cells.
-    pub(super) const ORDINARY: Self = Self { trees: 100, leaf: LEAF, seen: 0.67, columns: 12 };
+    pub(crate) const ORDINARY: Self = Self { trees: 100, leaf: LEAF, seen: 0.67, columns: 12 };
 }
 
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Grower<'_> {
 
 /// Trees over the same rows.
 #[derive(Debug)]
-pub(super) struct Trees {
+pub(crate) struct Trees {
     /// With the number under which each was drawn.
     grown: Vec<(u64, Tree)>,
     growth: Growth,
@@ -122,12 +122,12 @@ pub(super) struct Trees {
 impl Trees {
     /// Grows trees that separate `goals`; `rows`, `goals` and `cells` are of one length. Deterministic: `stream`
     /// names the random numbers. Below [`LEAF`] rows no tree is grown.
-    pub(super) fn grow(rows: &[Vec<f64>], goals: &[f64], cells: &[&str], stream: &str) -> Self {
+    pub(crate) fn grow(rows: &[Vec<f64>], goals: &[f64], cells: &[&str], stream: &str) -> Self {
         Self::grown(rows, goals, cells, stream, Growth::ORDINARY)
     }
 
     /// [`grow`](Self::grow) with other numbers; below `growth.leaf` rows no tree is grown.
-    pub(super) fn grown(
+    pub(crate) fn grown(
         rows: &[Vec<f64>],
         goals: &[f64],
         cells: &[&str],
@@ -162,12 +162,12 @@ impl Trees {
     }
 
     /// The share of every row in the leaves that `row` falls into, `[n_rows]`; all 0 without trees.
-    pub(super) fn weights(&self, row: &[f64]) -> Vec<f64> {
+    pub(crate) fn weights(&self, row: &[f64]) -> Vec<f64> {
         self.over(row, |_| true)
     }
 
     /// The same for the `i`-th row, from the trees that have not seen its cell.
-    pub(super) fn unseen(&self, i: usize, row: &[f64]) -> Vec<f64> {
+    pub(crate) fn unseen(&self, i: usize, row: &[f64]) -> Vec<f64> {
         self.over(row, |t| !self.sees(t, i))
     }
 
