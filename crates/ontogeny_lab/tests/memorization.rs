@@ -144,6 +144,7 @@ fn a_study_of_memorization_goes_from_text_to_findings() {
     // What is finished is read, and nothing is entered twice.
     let (again, entries_again) = small_study("memorization", folder.path());
     assert_eq!(entries_again.len(), entries.len());
-    assert_eq!(again.sections, findings.sections);
+    // As text, for what was not measured is no number and equals nothing.
+    assert_eq!(serde_json::to_string(&again.sections).unwrap(), text);
     assert_eq!(again.headline, findings.headline);
 }
