@@ -50,6 +50,33 @@ pub enum Curve {
         /// Step at which the decay ends.
         until: u64,
     },
+    /// Linear from `from` at step `start` to `value` at step `until`; constant before and after.
+    Ramp {
+        /// Value at and before `start`.
+        from: f64,
+        /// Value at and after `until`.
+        value: f64,
+        /// Step at which the ramp begins.
+        start: u64,
+        /// Step at which it ends.
+        until: u64,
+    },
+    /// From 0 at step `start` to `value` at step `until`: with `t` steps of `T` done, `c t^4` for the first quarter, then
+    /// linear with the slope reached there, `c = value / (t_m^3 (4 T - 3 t_m))`, `t_m = T / 4` (Xu et al. 2020,
+    /// arXiv:2002.12920, `SmoothedScheduler`).
+    Smoothed {
+        /// Value at and after `until`.
+        value: f64,
+        /// Step at which the ramp begins.
+        start: u64,
+        /// Step at which it ends.
+        until: u64,
+    },
+    /// Straight lines between points; constant before the first and after the last.
+    Knots {
+        /// (step, value), steps increasing.
+        points: Vec<(u64, f64)>,
+    },
     /// Constant pieces: from each step on, the value beside it; before the first, the first value.
     Steps {
         /// (first step, value), steps increasing.
@@ -69,6 +96,12 @@ pub enum ScheduleError {
     #[error("steps of a schedule must be given and increase: {what}")]
     #[expect(missing_docs, reason = "the message names every field")]
     Order { what: &'static str },
+}
+
+impl From<f64> for Schedule {
+    fn from(value: f64) -> Self {
+        Self::Constant(value)
+    }
 }
 
 impl Schedule {
@@ -96,6 +129,30 @@ impl Schedule {
                     value + (end - value) * along(*decay_from, (*until).max(decay_from + 1))
                 }
             }
+            Self::Curve(Curve::Ramp { from, value, start, until }) => {
+                from + (value - from) * along(*start, *until)
+            }
+            Self::Curve(Curve::Smoothed { value, start, until }) => {
+                let f = along(*start, *until);
+                // In units of T: c t_m^4 at t_m = 1/4, slope 4 c t_m^3 from there on.
+                const MID: f64 = 0.25;
+                let c = value / (MID.powi(3) * (4.0 - 3.0 * MID));
+                if f >= 1.0 {
+                    *value
+                } else if f <= MID {
+                    c * f.powi(4)
+                } else {
+                    c * MID.powi(3) * (MID + 4.0 * (f - MID))
+                }
+            }
+            Self::Curve(Curve::Knots { points }) => {
+                let n = points.partition_point(|&(at, _)| at <= t);
+                match (points.get(n.wrapping_sub(1)), points.get(n)) {
+                    (Some(&(a, v)), Some(&(b, w))) => v + (w - v) * along(a, b),
+                    (Some(&(_, v)), None) | (None, Some(&(_, v))) => v,
+                    (None, None) => f64::NAN,
+                }
+            }
             Self::Curve(Curve::Steps { pieces }) => {
                 let n = pieces.partition_point(|&(from, _)| from <= t);
                 pieces.get(n.saturating_sub(1)).map_or(f64::NAN, |&(_, v)| v)
@@ -108,26 +165,47 @@ impl Schedule {
     /// # Errors
     /// [`ScheduleError::OutOfRange`] with the first value that does not; [`ScheduleError::Order`] for pieces out of order.
     pub fn check(&self, min: f64, max: f64) -> Result<(), ScheduleError> {
-        let values: Vec<f64> = match self {
-            Self::Constant(v) | Self::Curve(Curve::Warmup { value: v, .. }) => vec![*v],
-            Self::Curve(
-                Curve::Cosine { value, end, .. } | Curve::WarmupStableDecay { value, end, .. },
-            ) => vec![*value, *end],
-            Self::Curve(Curve::Steps { pieces }) => {
-                if pieces.is_empty() {
+        let (steps, what): (Vec<u64>, _) = match self {
+            Self::Curve(Curve::Steps { pieces: at } | Curve::Knots { points: at }) => {
+                if at.is_empty() {
                     return Err(ScheduleError::Order { what: "no piece" });
                 }
-                if pieces.windows(2).any(|w| w[0].0 >= w[1].0) {
-                    return Err(ScheduleError::Order {
-                        what: "a step does not follow the one before it",
-                    });
-                }
-                pieces.iter().map(|&(_, v)| v).collect()
+                (at.iter().map(|p| p.0).collect(), "a step does not follow the one before it")
             }
+            Self::Curve(
+                Curve::Ramp { start, until, .. } | Curve::Smoothed { start, until, .. },
+            ) => (vec![*start, *until], "a ramp ends after it starts"),
+            _ => (vec![], ""),
         };
-        match values.into_iter().find(|v| !(v.is_finite() && *v >= min && *v <= max)) {
+        if steps.windows(2).any(|w| w[0] >= w[1]) {
+            return Err(ScheduleError::Order { what });
+        }
+        match self.corners().into_iter().find(|v| !(v.is_finite() && *v >= min && *v <= max)) {
             Some(value) => Err(ScheduleError::OutOfRange { value, min, max }),
             None => Ok(()),
+        }
+    }
+
+    /// The largest value that the schedule can take.
+    pub fn largest(&self) -> f64 {
+        self.corners().into_iter().fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The values between which all others lie, but for those of a warm-up from 0.
+    fn corners(&self) -> Vec<f64> {
+        match self {
+            Self::Constant(v)
+            | Self::Curve(Curve::Warmup { value: v, .. } | Curve::Smoothed { value: v, .. }) => {
+                vec![*v]
+            }
+            Self::Curve(
+                Curve::Cosine { value, end, .. }
+                | Curve::WarmupStableDecay { value, end, .. }
+                | Curve::Ramp { value, from: end, .. },
+            ) => vec![*value, *end],
+            Self::Curve(Curve::Steps { pieces: at } | Curve::Knots { points: at }) => {
+                at.iter().map(|&(_, v)| v).collect()
+            }
         }
     }
 }
@@ -160,7 +238,54 @@ mod tests {
             r#"{"shape":"warmup_stable_decay","value":2.0,"warmup":2,"decay_from":10,"end":0.0,"until":20}"#,
             &[(0, 1.0), (5, 2.0), (15, 1.0), (30, 0.0)],
         );
+        check(
+            r#"{"shape":"ramp","from":1.0,"value":0.5,"start":10,"until":20}"#,
+            &[(0, 1.0), (10, 1.0), (15, 0.75), (20, 0.5), (99, 0.5)],
+        );
+        check(
+            r#"{"shape":"knots","points":[[10,0.0],[20,1.0],[40,2.0]]}"#,
+            &[(0, 0.0), (15, 0.5), (20, 1.0), (30, 1.5), (40, 2.0), (99, 2.0)],
+        );
         check(r#"{"shape":"steps","pieces":[[0,1.0],[5,0.25]]}"#, &[(0, 1.0), (4, 1.0), (5, 0.25)]);
+    }
+
+    #[test]
+    fn a_smoothed_ramp_has_the_published_formula_and_no_kink() {
+        let s = Schedule::Curve(Curve::Smoothed { value: 0.3, start: 100, until: 500 });
+        let (whole, mid, top) = (400.0f64, 100.0f64, 0.3);
+        let c = top / (mid.powi(3) * (4.0 * whole - 3.0 * mid));
+        assert_eq!((s.at(Step(0)), s.at(Step(100)), s.at(Step(500))), (0.0, 0.0, 0.3));
+        for t in 0..=400u32 {
+            let x = f64::from(t);
+            let expected = if x <= mid {
+                c * x.powi(4)
+            } else {
+                c * mid.powi(4) + 4.0 * c * mid.powi(3) * (x - mid)
+            };
+            let found = s.at(Step(100 + u64::from(t)));
+            assert!((found - expected).abs() < 1e-14, "{t}: {found} not {expected}");
+        }
+        let slope = |t: u64| s.at(Step(t + 1)) - s.at(Step(t));
+        assert!((slope(199) / slope(200) - 1.0).abs() < 0.02); // 1.5 steps of a cubic slope, 3 % each
+        assert_eq!(s.largest(), 0.3);
+    }
+
+    #[test]
+    fn refuses_points_out_of_order() {
+        let check = |json: &str, expected: &str| {
+            let s: Schedule = serde_json::from_str(json).unwrap();
+            assert!(s.check(0.0, 1.0).unwrap_err().to_string().ends_with(expected), "{json}");
+        };
+        check(r#"{"shape":"knots","points":[]}"#, "no piece");
+        check(r#"{"shape":"knots","points":[[5,0],[5,1]]}"#, "does not follow the one before it");
+        check(
+            r#"{"shape":"smoothed","value":1,"start":5,"until":5}"#,
+            "a ramp ends after it starts",
+        );
+        check(
+            r#"{"shape":"ramp","from":2,"value":1,"start":0,"until":5}"#,
+            "value 2 lies outside [0, 1]",
+        );
     }
 
     #[test]

@@ -10,8 +10,11 @@ use std::cell::RefCell;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 use crate::{
-    Batch, EngineError, Gradient, Lane, LanePlan, Layout, Network, Objective, Table, Taps, Var,
-    gradient::correct, host::Real, lane::Home, var::values,
+    Batch, EngineError, Gradient, Lane, LanePlan, Layout, Network, Table, Taps, Var,
+    gradient::{ForwardPass, Passed, Tally, correct},
+    host::Real,
+    lane::Home,
+    var::values,
 };
 
 /// One chunk with the tensor library.
@@ -74,6 +77,10 @@ impl BurnLane {
         Var::of(upload(values, &self.device, self.dtype).reshape(dims))
     }
 
+    pub(crate) fn wide_constant<const D: usize>(&self, values: &[f64], dims: [usize; D]) -> Var<D> {
+        Var::of(upload(values, &self.device, self.dtype).reshape(dims))
+    }
+
     pub(crate) fn read<const D: usize>(&self, values: &[f32], dims: [usize; D]) -> Var<D> {
         let mut input = self.input.borrow_mut();
         let leaf = input.get_or_insert_with(|| {
@@ -111,9 +118,9 @@ pub(crate) fn gradient<S: Real>(
     params: &[S],
     batch: &Batch,
     plan: LanePlan,
-    objective: Objective,
+    pass: &dyn ForwardPass,
     out: &mut Gradient<S>,
-) -> Result<(), EngineError> {
+) -> Result<Tally, EngineError> {
     let (n, layout) = (batch.n_examples(), net.layout());
     let is_processor = *device == Device::flex();
     if !is_processor && size_of::<S>() == 8 {
@@ -122,13 +129,13 @@ pub(crate) fn gradient<S: Real>(
     let chunk_examples = if is_processor { plan.chunk_examples } else { n };
     let step = BurnLane::new(layout, params, device, true);
     let mut sums = vec![0f64; layout.len()];
-    let (mut loss_sum, mut n_correct) = (0.0, 0);
+    let (mut loss_sum, mut n_correct, mut tally) = (0.0, 0, Tally::default());
     for start in (0..n).step_by(chunk_examples) {
         let chunk = batch.slice(start..(start + chunk_examples).min(n));
         let lane = Lane::new(layout, Home::Burn(step.again()));
-        let logits = net.forward(&lane, &chunk, &mut Taps::none());
+        let Passed { logits, loss, tally: more } = pass.run(&lane, &chunk, &mut Taps::none());
+        tally.add(more);
         n_correct += correct(&logits, chunk.targets);
-        let loss = objective.loss(&logits, chunk.targets);
         loss_sum += loss.to_vec()[0];
         let Home::Burn(home) = lane.home() else { continue };
         let grads = loss.tensor().backward();
@@ -145,7 +152,7 @@ pub(crate) fn gradient<S: Real>(
     out.n_correct = n_correct;
     out.n_readouts = n_readouts;
     out.grad = sums.into_iter().map(|s| S::of(s * scale)).collect();
-    Ok(())
+    Ok(tally)
 }
 
 /// Gradients of the leaves that were added to activations.

@@ -109,6 +109,26 @@ pub enum EngineError {
     /// A gradient needs answers.
     #[error("compute a gradient: the batch has no targets")]
     NoTargets,
+    /// The network is no chain of affine maps and ReLUs.
+    #[error(
+        "bound a network: {network} has a layer without bounds; a certified objective takes affine layers, \
+         convolutions and ReLU"
+    )]
+    NoBounds { network: String },
+    /// A number of a certified objective lies outside its range.
+    #[error("bound a network: {name} is {value}, but must lie in {allowed}")]
+    OutOfRange { name: &'static str, value: f64, allowed: &'static str },
+    /// An input is not where the boxes are cut to.
+    #[error(
+        "bound a network: input {value} of example {example} lies outside the range [{low}, {high}] of inputs"
+    )]
+    InputOutside { value: f32, example: usize, low: f64, high: f64 },
+    /// The centres are other inputs than the batch's.
+    #[error("bound a network: {found} centres for {expected} inputs")]
+    Centers { expected: usize, found: usize },
+    /// Bounds are of one answer per example.
+    #[error("bound a network: {n_targets} targets for {n_examples} examples, one each is needed")]
+    OneTargetEach { n_examples: usize, n_targets: usize },
     /// The inputs are tokens, which have no gradient.
     #[error("compute an input gradient: the batch holds tokens, which are not numbers")]
     TokensHaveNoGradient,

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, rc::Rc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Batch, Engine, EngineError, Lane, Layout, Network, Outputs, Table, Taps, UNREAD, Var,
+    Batch, Chunk, Engine, EngineError, Lane, Layout, Network, Outputs, Table, Taps, UNREAD, Var,
     host::{Real, Sums, simd},
     lane::{Home, HostLane},
     stash::Stashed,
@@ -100,7 +100,8 @@ impl Engine {
         objective: Objective,
         out: &mut Gradient,
     ) -> Result<(), EngineError> {
-        self.checked_gradient(net, params, batch, plan, objective, Home::F32, None, out).map(drop)
+        let pass = forward(net, objective);
+        self.checked_gradient(net, params, batch, plan, &pass, Home::F32, None, out).map(drop)
     }
 
     /// [`gradient_into`](Self::gradient_into) that also hands out what its forward pass computed: logits and
@@ -124,7 +125,10 @@ impl Engine {
             self.gradient_into(net, params, batch, plan, objective, out)?;
             return self.outputs(net, params, batch, plan, taps);
         }
-        self.checked_gradient(net, params, batch, plan, objective, Home::F32, Some(taps), out)
+        let pass = forward(net, objective);
+        let seen =
+            self.checked_gradient(net, params, batch, plan, &pass, Home::F32, Some(taps), out)?;
+        Ok(seen.outputs)
     }
 
     /// [`gradient`](Self::gradient) with every operation in `f64`.
@@ -139,8 +143,8 @@ impl Engine {
         plan: LanePlan,
         objective: Objective,
     ) -> Result<Gradient<f64>, EngineError> {
-        let mut out = Gradient::default();
-        self.checked_gradient(net, params, batch, plan, objective, Home::F64, None, &mut out)?;
+        let (mut out, pass) = (Gradient::default(), forward(net, objective));
+        self.checked_gradient(net, params, batch, plan, &pass, Home::F64, None, &mut out)?;
         Ok(out)
     }
 
@@ -148,17 +152,17 @@ impl Engine {
         clippy::too_many_arguments,
         reason = "the public arguments and where to put the result"
     )]
-    fn checked_gradient<S: Stashed>(
+    pub(crate) fn checked_gradient<S: Stashed>(
         &self,
         net: &dyn Network,
         params: &[S],
         batch: &Batch,
         plan: LanePlan,
-        objective: Objective,
+        pass: &dyn ForwardPass,
         home: fn(HostLane<S>) -> Home,
         taps: Option<&[&str]>,
         out: &mut Gradient<S>,
-    ) -> Result<Outputs, EngineError> {
+    ) -> Result<Report, EngineError> {
         Self::check(net, params.len(), batch, plan)?;
         let n_readouts = batch.n_read();
         if n_readouts == 0 {
@@ -166,33 +170,43 @@ impl Engine {
         }
         #[cfg(feature = "composite")]
         if let Some(device) = &self.device {
-            crate::composite::gradient(device, net, params, batch, plan, objective, out)?;
-            return Ok(Outputs::default());
+            let tally = crate::composite::gradient(device, net, params, batch, plan, pass, out)?;
+            return Ok(Report { tally, outputs: Outputs::default() });
         }
         let (n, layout, stash) = (batch.n_examples(), net.layout(), S::stash(self));
         let step = stash.params(params);
+        let magnitudes = pass.bounds().then(|| stash.magnitudes(params));
         let mut lanes = self.workers.run(plan.lanes.min(n.div_ceil(plan.chunk_examples)), |l| {
             let sums = Rc::new(stash.sums(layout));
             let (mut loss, mut n_correct, mut seen) = (0.0, 0, Vec::new());
+            let mut tally = Tally::default();
             let starts = (l * plan.chunk_examples..n).step_by(plan.lanes * plan.chunk_examples);
             for start in starts {
                 let chunk = batch.slice(start..(start + plan.chunk_examples).min(n));
-                let host = HostLane::new(layout, &step, Some(&sums), false);
+                let host = HostLane::new(layout, &step, Some(&sums), false)
+                    .with_magnitudes(magnitudes.as_ref());
                 let lane = Lane::new(layout, home(host));
                 let mut wanted = taps.map_or_else(Taps::none, Taps::wanting);
-                let logits = net.forward(&lane, &chunk, &mut wanted);
+                let Passed { logits, loss: of_chunk, tally: more } =
+                    pass.run(&lane, &chunk, &mut wanted);
                 if taps.is_some() {
                     seen.push((start, logits.to_table(), wanted.into_tables()));
                 }
                 n_correct += correct(&logits, chunk.targets);
-                loss += backward(&objective.loss(&logits, chunk.targets));
+                loss += backward(&of_chunk);
+                tally.add(more);
             }
             let Some(sums) = Rc::into_inner(sums) else {
                 panic!("{net:?} kept a parameter's tensor beyond its forward pass");
             };
-            LaneSum { loss, n_correct, sums, seen }
+            LaneSum { loss, n_correct, tally, sums, seen }
         });
         stash.put_params(step);
+        if let Some(magnitudes) = magnitudes {
+            stash.put_params(magnitudes);
+        }
+        let mut tally = Tally::default();
+        lanes.iter().for_each(|l| tally.add(l.tally));
         out.loss = lanes.iter().map(|l| l.loss).sum::<f64>() / n_readouts as f64;
         out.n_correct = lanes.iter().map(|l| l.n_correct).sum();
         out.n_readouts = n_readouts;
@@ -205,7 +219,7 @@ impl Engine {
         for lane in lanes {
             stash.put_sums(lane.sums);
         }
-        Ok(outputs)
+        Ok(Report { tally, outputs })
     }
 
     /// `out = scale * (lanes[0] + lanes[1] + ...)`, added in that order.
@@ -251,9 +265,70 @@ impl Engine {
     }
 }
 
+/// How a chunk becomes logits and a summed loss.
+pub(crate) trait ForwardPass: Sync {
+    fn run(&self, lane: &Lane<'_>, chunk: &Chunk<'_>, taps: &mut Taps) -> Passed;
+
+    /// Whether it asks for the absolute values of parameters.
+    fn bounds(&self) -> bool {
+        false
+    }
+}
+
+/// What a forward pass over a chunk says.
+pub(crate) struct Passed {
+    pub(crate) logits: Var<2>,
+    /// Summed over readouts.
+    pub(crate) loss: Var<1>,
+    pub(crate) tally: Tally,
+}
+
+/// Sums of a forward pass beside its loss.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) natural: f64,
+    pub(crate) certified: f64,
+    pub(crate) regularizer: f64,
+    pub(crate) n_certified: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.natural += more.natural;
+        self.certified += more.certified;
+        self.regularizer += more.regularizer;
+        self.n_certified += more.n_certified;
+    }
+}
+
+/// What came with a gradient.
+pub(crate) struct Report {
+    pub(crate) tally: Tally,
+    pub(crate) outputs: Outputs,
+}
+
+/// The network's own forward pass.
+struct Forward<'a> {
+    net: &'a dyn Network,
+    objective: Objective,
+}
+
+fn forward(net: &dyn Network, objective: Objective) -> Forward<'_> {
+    Forward { net, objective }
+}
+
+impl ForwardPass for Forward<'_> {
+    fn run(&self, lane: &Lane<'_>, chunk: &Chunk<'_>, taps: &mut Taps) -> Passed {
+        let logits = self.net.forward(lane, chunk, taps);
+        let loss = self.objective.loss(&logits, chunk.targets);
+        Passed { logits, loss, tally: Tally::default() }
+    }
+}
+
 struct LaneSum<S> {
     loss: f64,
     n_correct: usize,
+    tally: Tally,
     sums: Sums<S>,
     seen: Vec<Seen>,
 }

@@ -41,6 +41,8 @@ pub(crate) struct HostLane<S: Real> {
     leaves: RefCell<Vec<Option<Rc<Slot<S>>>>>,
     input: RefCell<Option<Rc<Slot<S>>>>,
     input_is_tracked: bool,
+    /// The absolute values of `params`, where bounds are wanted.
+    magnitudes: Option<Arc<Vec<S>>>,
 }
 
 impl<S: Real> HostLane<S> {
@@ -57,7 +59,22 @@ impl<S: Real> HostLane<S> {
             leaves: RefCell::new(vec![None; layout.specs().len()]),
             input: RefCell::new(None),
             input_is_tracked,
+            magnitudes: None,
         }
+    }
+
+    /// The same lane with the absolute values of the parameters, which are computed once for a step.
+    pub(crate) fn with_magnitudes(mut self, magnitudes: Option<&Arc<Vec<S>>>) -> Self {
+        self.magnitudes = magnitudes.cloned();
+        self
+    }
+
+    /// The absolute values of parameter `i`, a constant.
+    fn magnitude(&self, layout: &Layout, i: usize) -> Rc<Slot<S>> {
+        let Some(magnitudes) = &self.magnitudes else {
+            panic!("this lane was made without the absolute values of the parameters");
+        };
+        Slot::param(magnitudes, layout.range(i), i, None)
     }
 
     /// The input's leaf, if the network asked for it.
@@ -129,6 +146,41 @@ impl<'a> Lane<'a> {
             Home::F64(home) => Var::host(home.param(self.layout, i), dims),
             #[cfg(feature = "composite")]
             Home::Burn(home) => home.param(i, dims),
+        }
+    }
+
+    /// The absolute values of the parameter called `name`, flat. No gradient flows through them: the operations
+    /// on bounds give it to the parameter.
+    ///
+    /// # Panics
+    /// If there is no such parameter, or the lane was not made for bounds.
+    pub(crate) fn magnitude(&self, name: &str) -> Var<1> {
+        let Some(i) = self.layout.position(name) else {
+            panic!("the layout has no parameter {name}");
+        };
+        let len = self.layout.specs()[i].len();
+        match &self.home {
+            Home::F32(home) => Var::host(home.magnitude(self.layout, i), [len]),
+            Home::F64(home) => Var::host(home.magnitude(self.layout, i), [len]),
+            #[cfg(feature = "composite")]
+            Home::Burn(home) => home.param::<1>(i, [len]),
+        }
+    }
+
+    /// Constants of the lane's precision from numbers in `f64`.
+    pub(crate) fn wide_constant<const D: usize>(&self, values: &[f64], dims: [usize; D]) -> Var<D> {
+        fn slot<S: Real>(values: &[f64]) -> Rc<Slot<S>> {
+            let mut buffer = Buffer::stale(values.len());
+            for (b, v) in buffer.iter_mut().zip(values) {
+                *b = S::of(*v);
+            }
+            Slot::constant(buffer)
+        }
+        match &self.home {
+            Home::F32(_) => Var::host(slot::<f32>(values), dims),
+            Home::F64(_) => Var::host(slot::<f64>(values), dims),
+            #[cfg(feature = "composite")]
+            Home::Burn(home) => home.wide_constant(values, dims),
         }
     }
 

@@ -76,6 +76,7 @@
 //!   operation that forgets to write shows.
 
 mod batch;
+mod certified;
 #[cfg(feature = "composite")]
 mod composite;
 mod curvature;
@@ -88,6 +89,7 @@ mod network;
 pub mod ops;
 pub mod optim;
 mod outputs;
+mod stage;
 mod stash;
 mod table;
 mod taps;
@@ -95,12 +97,14 @@ mod var;
 mod workers;
 
 pub use batch::{Batch, Chunk, Inputs, InputsView, UNREAD};
+pub use certified::{Certified, CertifiedLoss};
 pub use engine::{Engine, EngineError};
 pub use gradient::{Gradient, LanePlan, Objective};
 pub use lane::Lane;
 pub use layout::{Init, Layout, ParamSpec};
 pub use network::Network;
 pub use outputs::Outputs;
+pub use stage::Stage;
 pub use table::Table;
 pub use taps::Taps;
 pub use var::Var;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Chunk, Lane, Layout, Taps, Var};
+use crate::{Chunk, Lane, Layout, Stage, Taps, Var};
 
 /// A function from parameters and inputs to logits.
 pub trait Network: Send + Sync + std::fmt::Debug {
@@ -15,4 +15,10 @@ pub trait Network: Send + Sync + std::fmt::Debug {
     /// [`Chunk::tokens`]. Rows must not depend on other examples of the chunk: the engine cuts batches where
     /// it likes.
     fn forward(&self, lane: &Lane<'_>, chunk: &Chunk<'_>, taps: &mut Taps) -> Var<2>;
+
+    /// The same function as a chain of affine maps and ReLUs that reads the chunk's numbers and ends with
+    /// [`Stage::Dense`], if it is one. Bounds of outputs over boxes of inputs are computed from it.
+    fn stages(&self) -> Option<Vec<Stage>> {
+        None
+    }
 }

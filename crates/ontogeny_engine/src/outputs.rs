@@ -78,7 +78,7 @@ impl Engine {
         plan: LanePlan,
         taps: &[&str],
     ) -> Result<Outputs, EngineError> {
-        let tables = self.chunks(net, params, batch, plan, false, |lane, chunk| {
+        let tables = self.chunks(net, params, batch, plan, Wants::Values, |lane, chunk| {
             let mut taps = Taps::wanting(taps);
             let logits = net.forward(lane, chunk, &mut taps).to_table();
             (logits, taps.into_tables())
@@ -105,21 +105,22 @@ impl Engine {
         if matches!(batch.inputs, Inputs::Tokens { .. }) {
             return Err(EngineError::TokensHaveNoGradient);
         }
-        let tables = self.chunks(net, params, batch, plan, true, |lane, chunk| {
-            let logits = net.forward(lane, chunk, &mut Taps::none());
-            let loss = objective.loss(&logits, chunk.targets);
-            let (rows, cols) = (chunk.n_examples(), chunk.inputs.per_example());
-            let values = match lane.home() {
-                Home::F32(home) => {
-                    backward(&loss);
-                    home.input().and_then(|x| Some(x.take_grad()?.to_vec()))
-                }
-                Home::F64(_) => None,
-                #[cfg(feature = "composite")]
-                Home::Burn(home) => home.input_gradient(&loss),
-            };
-            Table::new(rows, cols, values.unwrap_or_else(|| vec![0.0; rows * cols]))
-        })?;
+        let tables =
+            self.chunks(net, params, batch, plan, Wants::InputGradients, |lane, chunk| {
+                let logits = net.forward(lane, chunk, &mut Taps::none());
+                let loss = objective.loss(&logits, chunk.targets);
+                let (rows, cols) = (chunk.n_examples(), chunk.inputs.per_example());
+                let values = match lane.home() {
+                    Home::F32(home) => {
+                        backward(&loss);
+                        home.input().and_then(|x| Some(x.take_grad()?.to_vec()))
+                    }
+                    Home::F64(_) => None,
+                    #[cfg(feature = "composite")]
+                    Home::Burn(home) => home.input_gradient(&loss),
+                };
+                Table::new(rows, cols, values.unwrap_or_else(|| vec![0.0; rows * cols]))
+            })?;
         Ok(joined(tables))
     }
 
@@ -140,7 +141,7 @@ impl Engine {
         if batch.targets.is_empty() {
             return Err(EngineError::NoTargets);
         }
-        let chunks = self.chunks(net, params, batch, plan, false, |lane, chunk| {
+        let chunks = self.chunks(net, params, batch, plan, Wants::Values, |lane, chunk| {
             let tape = match lane.home() {
                 Home::F32(home) => home.tape.clone(),
                 Home::F64(home) => home.tape.clone(),
@@ -161,15 +162,16 @@ impl Engine {
 
     /// Applies `f` to every chunk in a lane of its own without parameter gradients, in the order of the
     /// batch.
-    fn chunks<T: Send>(
+    pub(crate) fn chunks<T: Send>(
         &self,
         net: &dyn Network,
         params: &[f32],
         batch: &Batch,
         plan: LanePlan,
-        input_is_tracked: bool,
+        wants: Wants,
         f: impl Fn(&Lane<'_>, &Chunk<'_>) -> T + Sync,
     ) -> Result<Vec<T>, EngineError> {
+        let input_is_tracked = wants == Wants::InputGradients;
         Self::check(net, params.len(), batch, plan)?;
         let (n, layout) = (batch.n_examples(), net.layout());
         let cut = |c: usize| {
@@ -187,13 +189,27 @@ impl Engine {
             return Ok((0..n_chunks).map(run).collect());
         }
         let step = self.stash_f32.params(params);
+        let magnitudes = (wants == Wants::Bounds).then(|| self.stash_f32.magnitudes(params));
         let out = self.workers.run(n_chunks, |c| {
-            let home = HostLane::new(layout, &step, None, input_is_tracked);
+            let home = HostLane::new(layout, &step, None, input_is_tracked)
+                .with_magnitudes(magnitudes.as_ref());
             f(&Lane::new(layout, Home::F32(home)), &cut(c))
         });
         self.stash_f32.put_params(step);
+        if let Some(magnitudes) = magnitudes {
+            self.stash_f32.put_params(magnitudes);
+        }
         Ok(out)
     }
+}
+
+/// What a pass without parameter gradients is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    Values,
+    InputGradients,
+    /// Absolute values of the parameters.
+    Bounds,
 }
 
 fn gradients_of(watched: Vec<(String, Var<2>)>, loss: &Var<1>) -> Vec<(String, Table)> {
@@ -218,7 +234,7 @@ fn gradients_of(watched: Vec<(String, Var<2>)>, loss: &Var<1>) -> Vec<(String, T
     watched.into_iter().map(table).collect()
 }
 
-fn joined(tables: Vec<Table>) -> Table {
+pub(crate) fn joined(tables: Vec<Table>) -> Table {
     let mut out = Table::default();
     for table in tables {
         out.append(table);

@@ -50,6 +50,17 @@ impl<S: Real> Stash<S> {
         Arc::new(values.to_vec())
     }
 
+    /// The absolute values of `values`, in memory that [`put_params`](Self::put_params) takes back.
+    pub(crate) fn magnitudes(&self, values: &[S]) -> Arc<Vec<S>> {
+        let mut shared = self.params(values);
+        if let Some(vec) = Arc::get_mut(&mut shared) {
+            for v in vec {
+                *v = if *v < S::ZERO { -*v } else { *v };
+            }
+        }
+        shared
+    }
+
     pub(crate) fn put_params(&self, params: Arc<Vec<S>>) {
         if let Ok(mut free) = self.params.lock()
             && free.len() < KEEP

@@ -38,7 +38,7 @@ fn plan(probes: &[&str], checkpoint_every: u64) -> RunPlan {
             task: TaskConfig::Modular(ModularConfig::addition(53, 0.4)),
             model: ModelConfig::Transformer(TransformerConfig::grokking(64, 4, 256)),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig::adamw(1e-3, 1.0),
             horizon: STEPS,
             lanes: LanePlan { lanes: 1, chunk_examples: 1124 },

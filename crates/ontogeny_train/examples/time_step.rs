@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         task,
         model,
         init_scale: 1.0,
-        objective: Objective::CrossEntropy,
+        objective: Objective::CrossEntropy.into(),
         optimizer: OptimizerConfig::adamw(1e-3, 1.0),
         horizon: 1000,
         lanes: LanePlan { lanes: 1, chunk_examples: chunk },

@@ -32,7 +32,7 @@ fn config(width: usize) -> RunConfig {
         task: TaskConfig::TwoBlock(task),
         model: ModelConfig::Mlp(MlpConfig { widths: vec![width; 2], activation: Activation::Relu }),
         init_scale: 1.0,
-        objective: Objective::CrossEntropy,
+        objective: Objective::CrossEntropy.into(),
         optimizer: OptimizerConfig {
             name: OptimizerName::Sgd,
             lr: Schedule::Constant(0.02),

@@ -2,9 +2,10 @@
 
 use crate::TrainError;
 use crate::models::ModelConfig;
+use crate::objective::ObjectiveConfig;
 use crate::tasks::TaskConfig;
 use ontogeny_core::{Curve, Schedule};
-use ontogeny_engine::{LanePlan, Objective};
+use ontogeny_engine::LanePlan;
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides a run besides its seeds.
@@ -18,7 +19,7 @@ pub struct RunConfig {
     /// Multiplies every normally distributed initial weight.
     pub init_scale: f64,
     /// What is minimized.
-    pub objective: Objective,
+    pub objective: ObjectiveConfig,
     /// How.
     pub optimizer: OptimizerConfig,
     /// Updates until the run ends.
@@ -204,6 +205,18 @@ impl RunConfig {
             }
         }
         self.task.check()?;
-        self.model.check(&self.task.shape())
+        self.model.check(&self.task.shape())?;
+        let ObjectiveConfig::Certified(certified) = &self.objective else { return Ok(()) };
+        certified.check()?;
+        if self.model.build(&self.task.shape())?.stages().is_none() {
+            return Err(TrainError::Mismatch {
+                first: "a certified objective".into(),
+                second: format!("model {}", self.model.name()),
+                why: "unsupported layer: bounds go through affine layers, convolutions and ReLU, and neither \
+                      through attention, norms, pooling nor other nonlinearities"
+                    .into(),
+            });
+        }
+        Ok(())
     }
 }

@@ -5,9 +5,12 @@
 //! never stopped, was resumed, or is a fork ([`Trainer::from_state`]). Nothing is drawn from a generator
 //! that has a position; batches are addressed by (seed, step).
 
+mod attack;
 mod config;
 mod error;
+mod gradients;
 pub mod models;
+mod objective;
 mod overrides;
 mod state;
 pub mod tasks;
@@ -15,6 +18,7 @@ mod trainer;
 
 pub use config::{Grokfast, OptimizerConfig, OptimizerName, RecordPlan, RunConfig};
 pub use error::TrainError;
+pub use objective::{CertifiedConfig, Initialization, Method, ObjectiveConfig};
 pub use overrides::{apply_set, parse_set};
 pub use state::{StateTensor, TrainState};
 pub use trainer::{Trainer, Update};

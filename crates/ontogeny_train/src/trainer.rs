@@ -2,25 +2,26 @@
 
 use crate::config::OptimizerName;
 use crate::tasks::{Given, Task, TaskShape};
-use crate::{RunConfig, TrainError, TrainState};
+use crate::{Initialization, ObjectiveConfig, RunConfig, TrainError, TrainState};
 use ontogeny_core::{Clocks, Schedule, Seeds, Step};
 use ontogeny_engine::optim::{Grokfast, Hyper, OptimState, OptimizerKind};
-use ontogeny_engine::{Batch, Engine, Gradient, LanePlan, Layout, Network, Outputs};
+use ontogeny_engine::{Batch, Engine, Gradient, Init, LanePlan, Layout, Network, Outputs};
 use std::sync::Arc;
 
 /// Trains one network on one task.
 #[derive(Debug)]
 pub struct Trainer {
-    config: RunConfig,
-    engine: Arc<Engine>,
-    net: Box<dyn Network>,
-    task: Box<dyn Task>,
+    pub(crate) config: RunConfig,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) net: Box<dyn Network>,
+    pub(crate) task: Box<dyn Task>,
     shape: TaskShape,
-    state: TrainState,
-    gradient: Gradient,
+    pub(crate) noise_seed: u64,
+    pub(crate) state: TrainState,
+    pub(crate) gradient: Gradient,
     /// The gradient of the coming update, if it was made ahead of it.
-    ahead: Gradient,
-    ahead_of: Option<Step>,
+    pub(crate) ahead: Gradient,
+    pub(crate) ahead_of: Option<Step>,
 }
 
 /// What one update reports.
@@ -51,7 +52,12 @@ impl Trainer {
         config.check()?;
         let net = config.model.build(&config.task.shape())?;
         let layout = Arc::clone(net.layout());
-        let params = layout.init(seeds.init_seed, config.init_scale as f32);
+        let mut params = layout.init(seeds.init_seed, config.init_scale as f32);
+        if let ObjectiveConfig::Certified(c) = &config.objective
+            && c.init == Initialization::Ibp
+        {
+            to_ibp_init(&layout, &mut params, config.init_scale);
+        }
         let optim = OptimState::new(kind(&config, Step(0)), layout.len());
         let state = TrainState {
             step: Step(0),
@@ -98,6 +104,7 @@ impl Trainer {
             net,
             task,
             shape,
+            noise_seed: seeds.noise_seed,
             state,
             gradient: Gradient::default(),
             ahead: Gradient::default(),
@@ -144,29 +151,9 @@ impl Trainer {
     pub fn update(&mut self) -> Result<Update, TrainError> {
         let step = self.state.step;
         let batch = self.batch()?;
-        let (plan, objective) = (self.config.lanes, self.config.objective);
+        let group_weights = self.make_gradient(&batch)?;
+        let flop_ratio = self.config.objective.flop_ratio(step);
         let g = &mut self.gradient;
-        let mut group_weights = None;
-        if self.ahead_of.take() == Some(step) {
-            std::mem::swap(g, &mut self.ahead);
-        } else if self.task.adapts(step.0) {
-            let seen = (self.engine)
-                .gradient_and_outputs(
-                    &*self.net,
-                    &self.state.params,
-                    &batch,
-                    plan,
-                    objective,
-                    &[],
-                    g,
-                )
-                .map_err(|source| TrainError::Engine { step, source })?;
-            group_weights = Some(self.task.adapted(step.0, &self.state.group_weights, &seen));
-        } else {
-            (self.engine)
-                .gradient_into(&*self.net, &self.state.params, &batch, plan, objective, g)
-                .map_err(|source| TrainError::Engine { step, source })?;
-        }
         if !g.loss.is_finite() {
             return Err(TrainError::Diverged { step, what: "the loss" });
         }
@@ -228,7 +215,7 @@ impl Trainer {
         let n = batch.n_examples() as u64;
         let clocks = &mut self.state.clocks;
         clocks.n_examples += n;
-        clocks.flop += n as f64 * self.config.model.flop_per_example(&self.shape);
+        clocks.flop += n as f64 * self.config.model.flop_per_example(&self.shape) * flop_ratio;
         clocks.lr_time += hyper.lr;
         let accuracy = g.n_correct as f64 / g.n_readouts as f64;
         Ok(Update {
@@ -240,23 +227,6 @@ impl Trainer {
             update_norm,
             update_cosine,
         })
-    }
-
-    /// Makes the gradient of the coming update now, which the update will use, and hands out what its forward
-    /// pass showed: logits and named activations of the batch. The update has the same bits as without.
-    ///
-    /// # Errors
-    /// [`TrainError::Engine`] if the engine refuses.
-    pub fn look_ahead(&mut self, taps: &[&str]) -> Result<Outputs, TrainError> {
-        let step = self.state.step;
-        let batch = self.batch()?;
-        let (plan, objective) = (self.config.lanes, self.config.objective);
-        let (params, out) = (&self.state.params, &mut self.ahead);
-        let seen = (self.engine)
-            .gradient_and_outputs(&*self.net, params, &batch, plan, objective, taps, out)
-            .map_err(|source| TrainError::Engine { step, source })?;
-        self.ahead_of = Some(step);
-        Ok(seen)
     }
 
     /// Makes `out` the outputs of the first evaluation set, from what [`look_ahead`](Self::look_ahead) showed of the
@@ -277,23 +247,11 @@ impl Trainer {
     }
 
     /// The batch of the coming update.
-    fn batch(&self) -> Result<Arc<Batch>, TrainError> {
+    pub(crate) fn batch(&self) -> Result<Arc<Batch>, TrainError> {
         let step = self.state.step.0;
         let pool = self.task.pool(step).map(|b| self.outputs(&b, &[])).transpose()?;
         let given = Given { group_weights: &self.state.group_weights, pool: pool.as_ref() };
         Ok(self.task.batch_given(step, given))
-    }
-
-    /// The gradient of the mean loss of `batch` at the current weights. Nothing of the run changes.
-    ///
-    /// # Errors
-    /// [`TrainError::Engine`] if the engine refuses.
-    pub fn gradient_of(&self, batch: &Batch) -> Result<Vec<f32>, TrainError> {
-        let (plan, objective) = (self.config.lanes, self.config.objective);
-        (self.engine)
-            .gradient(&*self.net, &self.state.params, batch, plan, objective)
-            .map(|g| g.grad)
-            .map_err(|source| TrainError::Engine { step: self.state.step, source })
     }
 
     /// Logits and the named activations of evaluation set `i` at the current weights.
@@ -304,7 +262,7 @@ impl Trainer {
         self.outputs(&self.task.eval_sets()[set].batch, taps)
     }
 
-    fn outputs(&self, batch: &Batch, taps: &[&str]) -> Result<Outputs, TrainError> {
+    pub(crate) fn outputs(&self, batch: &Batch, taps: &[&str]) -> Result<Outputs, TrainError> {
         let lanes = self.config.lanes.lanes;
         // Nothing is kept for a backward pass: chunks may be large.
         let chunk_examples = batch.n_examples().div_ceil(lanes).min(EVAL_CHUNK);
@@ -317,6 +275,25 @@ impl Trainer {
 
 /// Most examples of an evaluation that are computed at once in a lane.
 const EVAL_CHUNK: usize = 4096;
+
+/// Rescales drawn weights to standard deviation `sqrt(2 pi) / fan_in`, whatever `init_scale` is: the number decides
+/// how boxes grow.
+fn to_ibp_init(layout: &Layout, params: &mut [f32], init_scale: f64) {
+    for (range, spec) in layout.iter() {
+        let Init::Normal { std } = spec.init else { continue };
+        // [d_in, d_out] of rows, [c_out, c_in, kh, kw] of convolutions.
+        let fan_in = match spec.shape[..] {
+            [d_in, _] => d_in,
+            [_, ref window @ ..] => window.iter().product(),
+            [] => continue,
+        };
+        let drawn = f64::from(std) * init_scale;
+        let factor = (2.0 * std::f64::consts::PI).sqrt() / fan_in as f64 / drawn;
+        if factor.is_finite() {
+            params[range].iter_mut().for_each(|v| *v = (f64::from(*v) * factor) as f32);
+        }
+    }
+}
 
 /// Where the parameters of the last layer begin: those whose names share the stem of the last parameter.
 fn last_layer(layout: &Layout) -> usize {

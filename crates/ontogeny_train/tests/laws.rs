@@ -18,7 +18,7 @@ fn grokking() -> RunConfig {
         task: TaskConfig::Modular(ModularConfig::addition(13, 0.6)),
         model: ModelConfig::Transformer(TransformerConfig::grokking(16, 2, 32)),
         init_scale: 1.0,
-        objective: Objective::CrossEntropy,
+        objective: Objective::CrossEntropy.into(),
         optimizer: OptimizerConfig::adamw(3e-3, 1.0),
         horizon: 100,
         lanes: LanePlan { lanes: 4, chunk_examples: 16 },

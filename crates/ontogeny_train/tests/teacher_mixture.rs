@@ -22,7 +22,7 @@ fn config(d: usize) -> RunConfig {
         task: TaskConfig::TeacherMixture(task(d)),
         model: ModelConfig::Linear(LinearConfig {}),
         init_scale: 1.0,
-        objective: Objective::Mse,
+        objective: Objective::Mse.into(),
         optimizer: OptimizerConfig {
             name: OptimizerName::Sgd,
             lr: Schedule::Constant(ETA),

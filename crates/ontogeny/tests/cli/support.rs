@@ -139,7 +139,7 @@ pub(crate) fn plan(seed: u64) -> RunPlan {
             task: TaskConfig::SparseParity(task),
             model: ModelConfig::Mlp(MlpConfig { widths: vec![16], activation: Activation::Relu }),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig::adamw(1e-3, 0.1),
             horizon: 60,
             lanes: LanePlan { lanes: 1, chunk_examples: 32 },

@@ -93,10 +93,14 @@ impl Var<2> {
 fn add<S: Real>(x: &Rc<Slot<S>>, y: &Rc<Slot<S>>) -> Rc<Slot<S>> {
     let mut out = Buffer::stale(x.len());
     simd::sum_into(&mut out, x.value(), y.value());
-    Slot::result(out, [x, y], |[x, y], _, dy| {
+    let out = Slot::result(out, [x, y], |[x, y], _, dy| {
         y.lend(&dy);
         x.give(dy);
-    })
+    });
+    match (x.exact(), y.exact()) {
+        (Some(x), Some(y)) => out.with_exact(x + y),
+        _ => out,
+    }
 }
 
 fn mul<S: Real>(x: &Rc<Slot<S>>, y: &Rc<Slot<S>>) -> Rc<Slot<S>> {

@@ -7,6 +7,8 @@ mod activation;
 mod arithmetic;
 mod attention;
 mod attention_kernels;
+mod bounds;
+mod bounds_conv2d;
 mod conv2d;
 mod conv2d_kernels;
 mod embed;
@@ -14,9 +16,12 @@ mod gather_attention;
 mod layer_norm;
 mod linear;
 mod loss;
+mod margins;
 mod narrow;
 mod pool;
 mod shape;
+
+pub(crate) use bounds::Blocks;
 
 pub use attention::{Attended, Heads, causal_attention};
 pub use embed::embed;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ontogeny_core::random::Philox;
 use ontogeny_engine::{
-    Batch, Chunk, Init, Inputs, Lane, Layout, Network, ParamSpec, Taps, Var,
+    Batch, Chunk, Init, Inputs, InputsView, Lane, Layout, Network, ParamSpec, Stage, Taps, Var,
     ops::{Heads, causal_attention, embed, gather_attention},
 };
 
@@ -40,6 +40,111 @@ impl Network for FnNet {
     fn forward(&self, lane: &Lane<'_>, chunk: &Chunk<'_>, taps: &mut Taps) -> Var<2> {
         (self.forward)(lane, chunk, taps)
     }
+}
+
+/// A network that is a chain of affine maps and ReLUs.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    layout: Arc<Layout>,
+    stages: Vec<Stage>,
+}
+
+impl Chain {
+    /// Parameters `(name, shape)` drawn with standard deviation 0.4.
+    pub(crate) fn new(params: &[(&str, &[usize])], stages: Vec<Stage>) -> Self {
+        Self { layout: FnNet::new(params, |_, _, _| unreachable!()).layout, stages }
+    }
+
+    pub(crate) fn init(&self, seed: u64) -> Vec<f32> {
+        self.layout.init(seed, 1.0)
+    }
+}
+
+impl Network for Chain {
+    fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    fn forward(&self, lane: &Lane<'_>, chunk: &Chunk<'_>, _: &mut Taps) -> Var<2> {
+        let mut image = match chunk.inputs {
+            InputsView::Images { shape, .. } => Some(shape),
+            _ => None,
+        };
+        let mut h = lane.features(chunk);
+        for stage in &self.stages {
+            h = match stage {
+                Stage::Dense { weight, bias } => {
+                    let b = bias.as_ref().map(|b| lane.param(b));
+                    h.linear(&lane.param(weight), b.as_ref())
+                }
+                Stage::Conv { weight, bias, stride, padding } => {
+                    let [c, height, width] = image.unwrap();
+                    let b = bias.as_ref().map(|b| lane.param(b));
+                    let x = h.reshape([chunk.n_examples(), c, height, width]);
+                    let y = x.conv2d(&lane.param(weight), b.as_ref(), *stride, *padding);
+                    let [n, c, height, width] = y.dims();
+                    image = Some([c, height, width]);
+                    y.reshape([n, c * height * width])
+                }
+                _ => h.relu(),
+            };
+        }
+        h
+    }
+
+    fn stages(&self) -> Option<Vec<Stage>> {
+        Some(self.stages.clone())
+    }
+}
+
+/// Two hidden layers of ReLU on 8 inputs, three classes.
+pub(crate) fn chain_mlp() -> Chain {
+    let params: &[(&str, &[usize])] = &[
+        ("a.w", &[8, 10]),
+        ("a.b", &[10]),
+        ("b.w", &[10, 20]),
+        ("b.b", &[20]),
+        ("c.w", &[20, 3]),
+        ("c.b", &[3]),
+    ];
+    let relu = || Stage::Relu;
+    let stages = vec![Stage::dense("a"), relu(), Stage::dense("b"), relu(), Stage::dense("c")];
+    Chain::new(params, stages)
+}
+
+/// Two convolutions of stride 2 and a hidden layer, on images `[2, 7, 7]`, four classes.
+pub(crate) fn chain_conv() -> Chain {
+    let params: &[(&str, &[usize])] = &[
+        ("a.w", &[3, 2, 4, 4]),
+        ("a.b", &[3]),
+        ("b.w", &[5, 3, 3, 3]),
+        ("b.b", &[5]),
+        ("c.w", &[20, 6]),
+        ("c.b", &[6]),
+        ("d.w", &[6, 4]),
+        ("d.b", &[4]),
+    ];
+    let relu = || Stage::Relu;
+    let stages = vec![
+        Stage::conv("a", 2, 1),
+        relu(),
+        Stage::conv("b", 2, 1),
+        relu(),
+        Stage::dense("c"),
+        relu(),
+        Stage::dense("d"),
+    ];
+    Chain::new(params, stages)
+}
+
+/// Features or pixels moved into [0, 1].
+pub(crate) fn in_unit_range(mut batch: Batch) -> Batch {
+    let (Inputs::Features { values, .. } | Inputs::Images { values, .. }) = &mut batch.inputs
+    else {
+        unreachable!()
+    };
+    values.iter_mut().for_each(|v| *v = (0.5 + 0.4 * *v).clamp(0.0, 1.0));
+    batch
 }
 
 pub(crate) fn tokens(

@@ -26,7 +26,7 @@ pub(crate) fn config() -> RunConfig {
         task: TaskConfig::Modular(ModularConfig::addition(11, 0.6)),
         model: ModelConfig::Transformer(TransformerConfig::grokking(16, 2, 32)),
         init_scale: 1.0,
-        objective: Objective::CrossEntropy,
+        objective: Objective::CrossEntropy.into(),
         optimizer: OptimizerConfig::adamw(3e-3, 1.0),
         horizon: 200,
         lanes: LanePlan { lanes: 2, chunk_examples: 32 },

@@ -4,7 +4,7 @@ use super::{mismatch, normal, zeros};
 use crate::TrainError;
 use crate::config::in_range;
 use crate::tasks::{InputShape, TaskShape};
-use ontogeny_engine::{Chunk, Lane, Layout, Network, Taps, Var};
+use ontogeny_engine::{Chunk, Lane, Layout, Network, Stage, Taps, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -16,13 +16,20 @@ pub struct ConvConfig {
     pub channels: Vec<usize>,
     /// Stride of each convolution.
     pub strides: Vec<usize>,
-    /// Side of the (square) kernels; padding is half of it.
+    /// Side of the (square) kernels.
     pub kernel: usize,
     /// Width of the hidden layer; 0 for global average pooling and no hidden layer.
     pub hidden: usize,
+    /// Zeros on each side of an image; half the kernel, rounded down, if not given, and then not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding: Option<usize>,
 }
 
 impl ConvConfig {
+    fn padding(&self) -> usize {
+        self.padding.unwrap_or(self.kernel / 2)
+    }
+
     fn image(shape: &TaskShape) -> Option<[usize; 3]> {
         match shape.input {
             InputShape::Image { shape } => Some(shape),
@@ -35,7 +42,7 @@ impl ConvConfig {
         let mut stages = vec![image];
         for (&c, &s) in self.channels.iter().zip(&self.strides) {
             let [_, h, w] = stages[stages.len() - 1];
-            let side = |n: usize| (n + 2 * (self.kernel / 2)).saturating_sub(self.kernel) / s + 1;
+            let side = |n: usize| (n + 2 * self.padding()).saturating_sub(self.kernel) / s + 1;
             stages.push([c, side(h), side(w)]);
         }
         stages
@@ -55,8 +62,13 @@ impl ConvConfig {
                 "every convolution needs its channels and its stride",
             ));
         }
-        if Self::image(shape).is_none() {
+        in_range("model.padding", self.padding() as f64, 0.0, 30.0, "zeros around an image")?;
+        let Some(image) = Self::image(shape) else {
             return Err(mismatch("conv", shape, "a convolution reads images"));
+        };
+        let reached = |s: &[usize; 3]| s[1].min(s[2]) + 2 * self.padding() >= self.kernel;
+        if !self.stages(image)[..self.channels.len()].iter().all(reached) {
+            return Err(mismatch("conv", shape, "a kernel is larger than the image it reads"));
         }
         Ok(())
     }
@@ -116,7 +128,7 @@ impl Network for Conv {
         let mut h = lane.images(chunk);
         for (l, &stride) in self.config.strides.iter().enumerate() {
             let (w, b) = (lane.param(&format!("conv.{l}.w")), lane.param(&format!("conv.{l}.b")));
-            h = h.conv2d_relu(&w, Some(&b), stride, self.config.kernel / 2);
+            h = h.conv2d_relu(&w, Some(&b), stride, self.config.padding());
         }
         let [n, c, height, width] = h.dims();
         let features = if self.config.hidden == 0 {
@@ -127,5 +139,18 @@ impl Network for Conv {
             taps.pass("hidden.post", flat.linear_relu(&w, Some(&b)))
         };
         features.linear(&lane.param("out.w"), Some(&lane.param("out.b")))
+    }
+
+    /// None with global average pooling.
+    fn stages(&self) -> Option<Vec<Stage>> {
+        if self.config.hidden == 0 {
+            return None;
+        }
+        let strides = self.config.strides.iter().enumerate();
+        let conv = strides.flat_map(|(l, &stride)| {
+            [Stage::conv(&format!("conv.{l}"), stride, self.config.padding()), Stage::Relu]
+        });
+        let dense = [Stage::dense("hidden"), Stage::Relu, Stage::dense("out")];
+        Some(conv.chain(dense).collect())
     }
 }

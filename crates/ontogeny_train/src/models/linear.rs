@@ -3,7 +3,7 @@
 use super::{mismatch, normal};
 use crate::TrainError;
 use crate::tasks::{InputShape, TaskShape};
-use ontogeny_engine::{Chunk, Lane, Layout, Network, Taps, Var};
+use ontogeny_engine::{Chunk, Lane, Layout, Network, Stage, Taps, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -49,5 +49,9 @@ impl Network for Linear {
 
     fn forward(&self, lane: &Lane<'_>, chunk: &Chunk<'_>, _: &mut Taps) -> Var<2> {
         lane.features(chunk).linear(&lane.param("w"), None)
+    }
+
+    fn stages(&self) -> Option<Vec<Stage>> {
+        Some(vec![Stage::Dense { weight: "w".to_owned(), bias: None }])
     }
 }

@@ -4,7 +4,7 @@ use super::{Activation, mismatch, normal, zeros};
 use crate::TrainError;
 use crate::config::in_range;
 use crate::tasks::{InputShape, TaskShape};
-use ontogeny_engine::{Chunk, Lane, Layout, Network, Taps, Var};
+use ontogeny_engine::{Chunk, Lane, Layout, Network, Stage, Taps, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -82,5 +82,14 @@ impl Network for Mlp {
         }
         let l = self.last;
         h.linear(&lane.param(&format!("layers.{l}.w")), Some(&lane.param(&format!("layers.{l}.b"))))
+    }
+
+    fn stages(&self) -> Option<Vec<Stage>> {
+        if self.activation != Activation::Relu && self.last > 0 {
+            return None;
+        }
+        let hidden =
+            (0..self.last).flat_map(|l| [Stage::dense(&format!("layers.{l}")), Stage::Relu]);
+        Some(hidden.chain([Stage::dense(&format!("layers.{}", self.last))]).collect())
     }
 }

@@ -90,6 +90,16 @@ impl ModelConfig {
         })
     }
 
+    /// Its kind, as a configuration calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Linear(_) => "linear",
+            Self::Mlp(_) => "mlp",
+            Self::Transformer(_) => "transformer",
+            Self::Conv(_) => "conv",
+        }
+    }
+
     /// Floating-point operations of forward and backward for one example: six per weight of a matrix and
     /// row that it multiplies (Kaplan et al. 2020), embeddings not counted.
     pub fn flop_per_example(&self, shape: &TaskShape) -> f64 {

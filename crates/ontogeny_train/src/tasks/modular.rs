@@ -230,7 +230,7 @@ pub(crate) mod tests {
             task: TaskConfig::Modular(ModularConfig::addition(7, 0.6)),
             model: ModelConfig::Transformer(TransformerConfig::grokking(16, 2, 32)),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig::adamw(1e-3, 1.0),
             horizon: 50,
             lanes: LanePlan { lanes: 2, chunk_examples: 10 },

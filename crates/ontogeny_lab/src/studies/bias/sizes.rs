@@ -164,7 +164,7 @@ impl Sizes {
                 activation: Activation::Relu,
             }),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig {
                 name: OptimizerName::Sgd,
                 lr: Schedule::Constant(lr),

@@ -162,7 +162,7 @@ impl Sizes {
                 self.d_mlp,
             )),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig::adamw(lr, cell.weight_decay),
             horizon: self.horizon,
             lanes: LanePlan { lanes: self.lanes, chunk_examples: pairs.div_ceil(self.lanes) },

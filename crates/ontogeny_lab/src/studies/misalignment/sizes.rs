@@ -139,7 +139,7 @@ impl Sizes {
                 compute_all_positions: false,
             }),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig {
                 lr: self.rates(n_align),
                 clip_norm: Some(1.0),

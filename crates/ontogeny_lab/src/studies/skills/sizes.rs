@@ -150,7 +150,7 @@ impl Sizes {
                 activation: Activation::Relu,
             }),
             init_scale: 1.0,
-            objective: Objective::CrossEntropy,
+            objective: Objective::CrossEntropy.into(),
             optimizer: OptimizerConfig {
                 lr: Schedule::Constant(2e-3),
                 beta2: 0.999,
