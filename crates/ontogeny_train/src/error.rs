@@ -35,6 +35,13 @@ pub enum TrainError {
     /// Loss or gradient is NaN or infinite: the update was not made.
     #[error("training diverged at step {step}: {what} is not finite")]
     Diverged { step: Step, what: &'static str },
+    /// Files that a task reads are not what they should be.
+    #[error("read the data of task {task}")]
+    Data {
+        task: &'static str,
+        #[source]
+        source: Box<crate::tasks::DataError>,
+    },
     /// The engine refused.
     #[error("compute at step {step}")]
     Engine {

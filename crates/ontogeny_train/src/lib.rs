@@ -13,6 +13,7 @@ pub mod models;
 mod objective;
 mod overrides;
 mod state;
+mod surroundings;
 pub mod tasks;
 mod trainer;
 

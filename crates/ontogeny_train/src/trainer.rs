@@ -97,7 +97,7 @@ impl Trainer {
             }
             state.optim = fresh;
         }
-        let task = config.task.build(seeds.data_seed);
+        let task = config.task.build(seeds.data_seed)?;
         Ok(Self {
             config,
             engine,

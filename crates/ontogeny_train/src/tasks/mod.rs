@@ -2,13 +2,24 @@
 //!
 //! To add one: a file here, its `mod` line, and its row in [`TaskConfig`].
 
+pub mod glyphs;
+mod idx;
+mod images;
+pub mod mnist;
 pub mod modular;
 pub mod personas;
 pub mod sparse_parity;
 pub mod teacher_mixture;
+mod threat;
 pub mod two_block;
 
+pub use idx::DataError;
+pub use images::ClassDistances;
+pub use threat::Threat;
+
 use crate::TrainError;
+use glyphs::GlyphsConfig;
+use mnist::MnistConfig;
 use modular::ModularConfig;
 use ontogeny_engine::{Batch, Outputs};
 use personas::PersonasConfig;
@@ -32,6 +43,10 @@ pub enum TaskConfig {
     TwoBlock(TwoBlockConfig),
     /// Answers whose badness has a hidden common cause.
     Personas(PersonasConfig),
+    /// Drawn images of ten figures.
+    Glyphs(GlyphsConfig),
+    /// MNIST, or whatever comes in the same files.
+    Mnist(MnistConfig),
 }
 
 /// What a network must read and say to do a task.
@@ -153,6 +168,11 @@ pub trait Task: Send + Sync + std::fmt::Debug {
         &[]
     }
 
+    /// How far an adversary may go, where the task has images.
+    fn threat(&self) -> Option<Threat> {
+        None
+    }
+
     /// The modular-arithmetic structure, where there is one.
     fn modular(&self) -> Option<&modular::ModularTask> {
         None
@@ -171,6 +191,8 @@ impl TaskConfig {
             Self::TeacherMixture(c) => c.check(),
             Self::TwoBlock(c) => c.check(),
             Self::Personas(c) => c.check(),
+            Self::Glyphs(c) => c.check(),
+            Self::Mnist(c) => c.check(),
         }
     }
 
@@ -182,17 +204,24 @@ impl TaskConfig {
             Self::TeacherMixture(c) => c.shape(),
             Self::TwoBlock(c) => c.shape(),
             Self::Personas(c) => c.shape(),
+            Self::Glyphs(c) => c.shape(),
+            Self::Mnist(_) => MnistConfig::shape(),
         }
     }
 
     /// Makes the generator.
-    pub fn build(&self, data_seed: u64) -> Box<dyn Task> {
-        match self {
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] if the task reads files and they are not what they should be.
+    pub fn build(&self, data_seed: u64) -> Result<Box<dyn Task>, TrainError> {
+        Ok(match self {
             Self::Modular(c) => Box::new(c.build(data_seed)),
             Self::SparseParity(c) => Box::new(c.build(data_seed)),
             Self::TeacherMixture(c) => Box::new(c.build(data_seed)),
             Self::TwoBlock(c) => Box::new(c.build(data_seed)),
             Self::Personas(c) => Box::new(c.build(data_seed)),
-        }
+            Self::Glyphs(c) => Box::new(c.build(data_seed)),
+            Self::Mnist(c) => Box::new(c.build(data_seed)?),
+        })
     }
 }
