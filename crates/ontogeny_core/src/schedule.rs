@@ -104,6 +104,9 @@ impl From<f64> for Schedule {
     }
 }
 
+/// Where a smoothed ramp becomes linear.
+const MID: f64 = 0.25;
+
 impl Schedule {
     /// The value used by the update that takes the run from `step` to `step + 1`.
     pub fn at(&self, step: Step) -> f64 {
@@ -134,8 +137,7 @@ impl Schedule {
             }
             Self::Curve(Curve::Smoothed { value, start, until }) => {
                 let f = along(*start, *until);
-                // In units of T: c t_m^4 at t_m = 1/4, slope 4 c t_m^3 from there on.
-                const MID: f64 = 0.25;
+                // In units of T: c t_m^4 at t_m, slope 4 c t_m^3 from there on.
                 let c = value / (MID.powi(3) * (4.0 - 3.0 * MID));
                 if f >= 1.0 {
                     *value

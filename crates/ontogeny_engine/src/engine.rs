@@ -129,6 +129,9 @@ pub enum EngineError {
     /// Bounds are of one answer per example.
     #[error("bound a network: {n_targets} targets for {n_examples} examples, one each is needed")]
     OneTargetEach { n_examples: usize, n_targets: usize },
+    /// An attack's radius or an input lies outside of the range of pixels.
+    #[error("attack a network: {name} is {value}, but must lie in [0, 1]")]
+    Attack { name: String, value: f64 },
     /// The inputs are tokens, which have no gradient.
     #[error("compute an input gradient: the batch holds tokens, which are not numbers")]
     TokensHaveNoGradient,

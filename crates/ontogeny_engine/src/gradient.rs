@@ -206,7 +206,9 @@ impl Engine {
             stash.put_params(magnitudes);
         }
         let mut tally = Tally::default();
-        lanes.iter().for_each(|l| tally.add(l.tally));
+        for lane in &lanes {
+            tally.add(lane.tally);
+        }
         out.loss = lanes.iter().map(|l| l.loss).sum::<f64>() / n_readouts as f64;
         out.n_correct = lanes.iter().map(|l| l.n_correct).sum();
         out.n_readouts = n_readouts;

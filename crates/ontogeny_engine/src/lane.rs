@@ -168,19 +168,24 @@ impl<'a> Lane<'a> {
     }
 
     /// Constants of the lane's precision from numbers in `f64`.
-    pub(crate) fn wide_constant<const D: usize>(&self, values: &[f64], dims: [usize; D]) -> Var<D> {
-        fn slot<S: Real>(values: &[f64]) -> Rc<Slot<S>> {
-            let mut buffer = Buffer::stale(values.len());
+    pub(crate) fn wide_constant<const D: usize>(
+        &self,
+        values: impl Iterator<Item = f64>,
+        dims: [usize; D],
+    ) -> Var<D> {
+        fn slot<S: Real>(values: impl Iterator<Item = f64>, len: usize) -> Rc<Slot<S>> {
+            let mut buffer = Buffer::zeros(len);
             for (b, v) in buffer.iter_mut().zip(values) {
-                *b = S::of(*v);
+                *b = S::of(v);
             }
             Slot::constant(buffer)
         }
+        let len = dims.iter().product();
         match &self.home {
-            Home::F32(_) => Var::host(slot::<f32>(values), dims),
-            Home::F64(_) => Var::host(slot::<f64>(values), dims),
+            Home::F32(_) => Var::host(slot::<f32>(values, len), dims),
+            Home::F64(_) => Var::host(slot::<f64>(values, len), dims),
             #[cfg(feature = "composite")]
-            Home::Burn(home) => home.wide_constant(values, dims),
+            Home::Burn(home) => home.wide_constant(&values.collect::<Vec<_>>(), dims),
         }
     }
 

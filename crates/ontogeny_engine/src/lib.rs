@@ -75,7 +75,10 @@
 //! - **Memory is reused.** Freed buffers stay with their thread; debug builds fill them with NaN so that an
 //!   operation that forgets to write shows.
 
+mod ball;
 mod batch;
+mod bound_statistics;
+mod boxes;
 mod certified;
 #[cfg(feature = "composite")]
 mod composite;
@@ -89,6 +92,7 @@ mod network;
 pub mod ops;
 pub mod optim;
 mod outputs;
+mod pgd;
 mod stage;
 mod stash;
 mod table;
@@ -96,7 +100,9 @@ mod taps;
 mod var;
 mod workers;
 
+pub use ball::pixel_range;
 pub use batch::{Batch, Chunk, Inputs, InputsView, UNREAD};
+pub use bound_statistics::{LayerBounds, ReluShares};
 pub use certified::{Certified, CertifiedLoss};
 pub use engine::{Engine, EngineError};
 pub use gradient::{Gradient, LanePlan, Objective};
@@ -104,6 +110,7 @@ pub use lane::Lane;
 pub use layout::{Init, Layout, ParamSpec};
 pub use network::Network;
 pub use outputs::Outputs;
+pub use pgd::{Attack, Attacked};
 pub use stage::Stage;
 pub use table::Table;
 pub use taps::Taps;

@@ -5,7 +5,7 @@ mod support;
 
 use ontogeny_engine::{
     Batch, Certified, CertifiedLoss, Engine, EngineError, Gradient, Inputs, LanePlan, Network,
-    Objective, Stage,
+    Objective, ReluShares, Stage,
 };
 use support::{
     Chain, chain_conv, chain_mlp, distance, features, images, in_unit_range, relu_mlp, tokens, wide,
@@ -14,7 +14,7 @@ use support::{
 const PLAN: LanePlan = LanePlan { lanes: 2, chunk_examples: 3 };
 
 fn ibp(eps: f64, kappa: f64) -> Certified {
-    Certified { eps, kappa, range: Some([0.0, 1.0]) }
+    Certified { eps, kappa, range: Some([0.0, 1.0]), ..Certified::default() }
 }
 
 fn mlp_batch(n: usize) -> Batch {
@@ -38,7 +38,8 @@ fn check(net: &dyn Network, batch: &Batch, certified: &Certified) {
     let whole =
         |at: &[f64]| engine.certified_gradient_f64(net, at, batch, None, PLAN, certified).unwrap();
     let (exact, parts) = whole(&at);
-    let total = certified.kappa * parts.natural + (1.0 - certified.kappa) * parts.certified;
+    let bounded = (1.0 - certified.kappa) * parts.certified;
+    let total = certified.kappa * parts.natural + bounded + parts.regularizer;
     assert!((exact.loss - total).abs() < 1e-12, "{} and {total}", exact.loss);
     let h = 1e-6;
     let differences: Vec<f64> = (0..at.len())
@@ -73,6 +74,26 @@ fn a_certified_loss_has_the_gradient_of_central_differences() {
         check(&chain_mlp(), &mlp_batch(7), &ibp(0.05, kappa));
         check(&chain_conv(), &conv_batch(5), &ibp(0.03, kappa));
         check(&chain_mlp(), &mlp_batch(4), &Certified { range: None, ..ibp(0.5, kappa) });
+    }
+}
+
+#[test]
+fn linear_bounds_have_the_gradient_of_central_differences() {
+    for (kappa, crown) in [(0.0, 1.0), (0.3, 0.6)] {
+        check(&chain_mlp(), &mlp_batch(7), &Certified { crown, ..ibp(0.1, kappa) });
+        check(&chain_conv(), &conv_batch(5), &Certified { crown, ..ibp(0.1, kappa) });
+    }
+}
+
+#[test]
+fn regularizers_have_the_gradient_of_central_differences() {
+    for (tightness, balance, kappa) in [(0.5, 0.0, 0.0), (0.0, 0.5, 0.3), (0.3, 0.4, 1.0)] {
+        let c = Certified { tightness, balance, tau: 0.9, ..ibp(0.05, kappa) };
+        let of = |net: &Chain, batch| loss(net, &wide(&net.init(3)), batch, &c).regularizer;
+        let found = (of(&chain_mlp(), &mlp_batch(7)), of(&chain_conv(), &conv_batch(5)));
+        assert!(found.0 > 0.01 && found.1 > 0.01, "{found:?}");
+        check(&chain_mlp(), &mlp_batch(7), &c);
+        check(&chain_conv(), &conv_batch(5), &c);
     }
 }
 
@@ -123,22 +144,51 @@ fn bounds_hold_at_every_corner_and_one_affine_layer_is_tight() {
         for seed in 0..5 {
             let (at, batch) = (net.init(seed), mlp_batch(6));
             for eps in [0.01, 0.1, 0.5] {
-                let free = Certified { range: None, ..ibp(eps, 0.0) };
-                let found = engine.bounded_margins(&net, &at, &batch, PLAN, &free).unwrap();
-                let Inputs::Features { values, .. } = &batch.inputs else { unreachable!() };
-                for (i, &t) in batch.targets.iter().enumerate() {
-                    let all = corners(&net, &at, &values[i * 8..][..8], eps as f32, t);
-                    for (j, &bound) in found.row(i).iter().enumerate() {
-                        let least = all.iter().map(|m| m[j]).fold(f64::INFINITY, f64::min);
-                        let slack = least - f64::from(bound);
-                        assert!(slack > -1e-4, "{least} below {bound}"); // f32 logits near 10
-                        assert!(!is_tight || slack < 1e-4, "{least} above {bound}");
-                        assert!(j != t as usize || bound == 0.0);
+                for crown in [0.0, 0.5, 1.0] {
+                    let free = Certified { range: None, crown, ..ibp(eps, 0.0) };
+                    let found = engine.bounded_margins(&net, &at, &batch, PLAN, &free).unwrap();
+                    let Inputs::Features { values, .. } = &batch.inputs else { unreachable!() };
+                    for (i, &t) in batch.targets.iter().enumerate() {
+                        let all = corners(&net, &at, &values[i * 8..][..8], eps as f32, t);
+                        for (j, &bound) in found.row(i).iter().enumerate() {
+                            let least = all.iter().map(|m| m[j]).fold(f64::INFINITY, f64::min);
+                            let slack = least - f64::from(bound);
+                            assert!(slack > -1e-4, "{least} below {bound}"); // f32 logits near 10
+                            assert!(!is_tight || slack < 1e-4, "{least} above {bound}");
+                            assert!(j != t as usize || bound == 0.0);
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// Where no ReLU switches, lines are exact; intervals are not.
+#[test]
+fn linear_bounds_are_tighter_than_intervals_and_exact_without_switches() {
+    let (net, batch) = (chain_mlp(), mlp_batch(6));
+    let engine = Engine::cpu(1).unwrap();
+    let mut n_tighter = 0;
+    for seed in 0..5 {
+        let at = net.init(seed);
+        let bounds = |eps, crown| {
+            let c = Certified { range: None, crown, ..ibp(eps, 0.0) };
+            engine.bounded_margins(&net, &at, &batch, PLAN, &c).unwrap()
+        };
+        let Inputs::Features { values, .. } = &batch.inputs else { unreachable!() };
+        let (interval, line) = (bounds(1e-3, 0.0), bounds(1e-3, 1.0));
+        for (i, &t) in batch.targets.iter().enumerate() {
+            let all = corners(&net, &at, &values[i * 8..][..8], 1e-3, t);
+            for j in (0..3).filter(|j| *j != t as usize) {
+                let least = all.iter().map(|m| m[j]).fold(f64::INFINITY, f64::min);
+                let slack = |b: &ontogeny_engine::Table| least - f64::from(b.row(i)[j]);
+                let (loose, tight) = (slack(&interval), slack(&line));
+                n_tighter += usize::from(tight < 2e-5 && loose > 1e-3);
+            }
+        }
+    }
+    assert!(n_tighter > 40, "{n_tighter} of 60"); // the others have a ReLU that switches
 }
 
 #[test]
@@ -186,7 +236,9 @@ fn any_number_of_threads_gives_the_same_bits() {
         let loss = engine.certified_gradient_into(net, &at, batch, None, plan, c, &mut g).unwrap();
         (g, loss)
     };
-    for c in [ibp(0.1, 0.0), ibp(0.1, 0.5)] {
+    let regularized = Certified { tightness: 0.1, balance: 0.2, ..ibp(0.1, 0.5) };
+    for c in [ibp(0.1, 0.0), ibp(0.1, 0.5), Certified { crown: 0.7, ..ibp(0.1, 0.2) }, regularized]
+    {
         let (mlp, conv) =
             (run(1, &chain_mlp(), &mlp_batch(23), &c), run(1, &chain_conv(), &conv_batch(23), &c));
         for threads in [2, 3, 5] {
@@ -194,6 +246,32 @@ fn any_number_of_threads_gives_the_same_bits() {
             assert_eq!(run(threads, &chain_conv(), &conv_batch(23), &c), conv);
         }
     }
+}
+
+/// `W1 = [[1, -1, 1]]`, `b1 = [0, -3, -1/2]`, x = 1, eps = 1/2: boxes [1/2, 3/2], [-9/2, -7/2], [0, 1] (which is on),
+/// then `W2 = [[1], [5], [2]]`: radius 1/2 + 2/2.
+#[test]
+fn statistics_of_bounds_by_hand() {
+    let stages = vec![Stage::dense("a"), Stage::Relu, Stage::dense("b")];
+    let params: &[(&str, &[usize])] =
+        &[("a.w", &[1, 3]), ("a.b", &[3]), ("b.w", &[3, 1]), ("b.b", &[1])];
+    let net = Chain::new(params, stages);
+    let at = [1.0, -1.0, 1.0, 0.0, -3.0, -0.5, 1.0, 5.0, 2.0, 0.0];
+    let inputs = Inputs::Features { values: vec![1.0], width: 1 };
+    let batch = Batch { inputs, targets: vec![0] };
+    let of = |eps| {
+        let c = Certified { range: None, ..ibp(eps, 0.0) };
+        Engine::cpu(1).unwrap().bound_statistics(&net, &at, &batch, PLAN, &c).unwrap()
+    };
+    let found = of(0.5);
+    assert_eq!((found[0].weight.as_str(), found[1].weight.as_str()), ("a.w", "b.w"));
+    assert_eq!((found[0].radius, found[0].growth), (0.5, 1.0));
+    let third = 1.0 / 3.0;
+    assert_eq!(found[0].relu, Some(ReluShares { dead: third, active: 2.0 * third, unstable: 0.0 }));
+    assert_eq!((found[1].radius, found[1].growth, found[1].relu), (1.5, 3.0, None));
+    let unstable = of(1.5)[0].relu.unwrap();
+    assert_eq!(unstable, ReluShares { dead: third, active: 0.0, unstable: 2.0 * third });
+    assert!(of(0.0)[1].growth.is_nan());
 }
 
 #[test]

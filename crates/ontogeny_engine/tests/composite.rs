@@ -3,10 +3,10 @@
 
 mod support;
 
-use ontogeny_engine::{Batch, Engine, LanePlan, Network, Objective};
+use ontogeny_engine::{Batch, Certified, Engine, LanePlan, Network, Objective};
 use support::{
-    FnNet, conv_net, decoder, distance, features, grokking, grokking_gathered, images, relu_mlp,
-    tanh_mlp, tokens, wide,
+    FnNet, chain_conv, chain_mlp, conv_net, decoder, distance, features, grokking,
+    grokking_gathered, images, in_unit_range, relu_mlp, tanh_mlp, tokens, wide,
 };
 
 const PLAN: LanePlan = LanePlan { lanes: 2, chunk_examples: 5 };
@@ -66,4 +66,26 @@ fn gradients_of_inputs_and_activations_equal_composed_ones() {
     let (a, b) = (hidden(&fused), hidden(&composite));
     assert_eq!((a["hidden"].rows, a["hidden"].cols), (13, 16));
     assert!(distance(&wide(&a["hidden"].values), &wide(&b["hidden"].values)) < 1e-6);
+}
+
+#[test]
+fn certified_losses_equal_composed_ones() {
+    let (fused, composite) = (Engine::cpu(1).unwrap(), Engine::composite().unwrap());
+    let check = |net: &dyn Network, batch: &Batch, c: Certified| {
+        let at = wide(&net.layout().init(4, 1.0));
+        let g = |e: &Engine| e.certified_gradient_f64(net, &at, batch, None, PLAN, &c).unwrap();
+        let ((a, of_a), (b, of_b)) = (g(&fused), g(&composite));
+        assert!((a.loss - b.loss).abs() < 1e-12, "{} and {}", a.loss, b.loss); // f64 sums
+        assert_eq!(of_a.certified_ratio, of_b.certified_ratio);
+        assert!(distance(&a.grad, &b.grad) < 1e-12, "{c:?}: {}", distance(&a.grad, &b.grad));
+    };
+    for kappa in [0.0, 0.3] {
+        let ibp = Certified { eps: 0.05, kappa, range: Some([0.0, 1.0]), ..Certified::default() };
+        let crown = Certified { crown: 0.6, ..ibp };
+        let regularized = Certified { tightness: 0.3, balance: 0.4, tau: 0.9, ..ibp };
+        for c in [ibp, crown, regularized] {
+            check(&chain_mlp(), &in_unit_range(features(7, 8, 3)), c);
+            check(&chain_conv(), &in_unit_range(images(5, 2, 7, 4)), c);
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod replay;
 mod scoreboard;
 mod sealing;
 pub mod studies;
+mod surroundings;
 mod values;
 mod voices;
 mod watch;

@@ -1,5 +1,6 @@
 //! Shows a network to the probes: runs the evaluation sets forward and hands out copies.
 
+use crate::surroundings::{Surroundings, goals};
 use ontogeny_engine::{Outputs, UNREAD};
 use ontogeny_probes::{
     EvalSet, Group, ModularGrid, Observation, ParamView, ProbeSet, Readings, Tap,
@@ -34,11 +35,17 @@ pub(crate) fn observe(
     let state = trainer.state();
     let layout = trainer.layout();
     let batches = if probes.reads_gradients() { task.gradient_batches() } else { &[] };
-    let gradients: Vec<(&str, Vec<f32>)> = (batches.iter())
+    let mut gradients: Vec<(&str, Vec<f32>)> = (batches.iter())
         .filter(|(_, batch)| batch.n_examples() > 0)
         .map(|(name, batch)| Ok((*name, trainer.gradient_of(batch)?)))
         .collect::<Result<_, TrainError>>()?;
+    if probes.reads_gradients() {
+        gradients.extend(goals(trainer)?);
+    }
+    let surroundings = Surroundings::of(trainer, probes)?;
     let mut seen = Observation::new(state.step);
+    seen.chain = surroundings.chain();
+    seen.neighbourhoods = surroundings.neighbourhoods();
     seen.named_grads = gradients.iter().map(|(name, g)| (*name, g.as_slice())).collect();
     seen.train_loss = train_loss;
     seen.grads = Some(trainer.last_gradient()).filter(|g| !g.is_empty());

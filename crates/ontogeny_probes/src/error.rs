@@ -26,6 +26,9 @@ pub enum ProbeError {
     /// Nobody goes by this name.
     #[error("find a probe named {name:?}{}", suggestion(*.nearest))]
     UnknownProbe { name: String, nearest: Option<&'static str> },
+    /// A certificate cannot be made.
+    #[error(transparent)]
+    Certificate(#[from] crate::certificate::CertificateError),
     /// A saved state was not written by this probe.
     #[error("restore {probe}: a state of {found} numbers does not fit")]
     State { probe: &'static str, found: usize },

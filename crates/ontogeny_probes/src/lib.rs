@@ -8,6 +8,7 @@
 //! Everything here is deterministic: sums are taken in a fixed order with a fixed number of lanes, so a
 //! reading has the same bits on every machine that has a fused multiply-add, and on any number of threads.
 
+pub mod certificate;
 mod compared;
 mod error;
 mod excluded;
@@ -33,7 +34,9 @@ pub use error::ProbeError;
 pub use fourier::{FourierBasis, gini, top_power_share};
 pub use loss_history::{EARLY_STEPS, SpectralFeature, spectral_feature};
 pub use neurons::NeuronBlocks;
-pub use observation::{EvalSet, Group, Matrix, ModularGrid, Observation, ParamView, Tap};
+pub use observation::{
+    Chain, EvalSet, Group, Matrix, ModularGrid, Neighbourhood, Observation, ParamView, Tap,
+};
 pub use probe::{Output, Probe, ProbeEntry, ProbeSpec};
 pub use probe_set::ProbeSet;
 pub use probes::{

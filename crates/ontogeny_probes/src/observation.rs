@@ -1,7 +1,8 @@
 //! What a probe may look at: plain host arrays that the trainer copied out at one step.
 
-use crate::{ProbeError, shared::Shared};
+use crate::{ProbeError, certificate::Certifier, shared::Shared};
 use ontogeny_core::Step;
+use ontogeny_engine::{Attacked, Stage};
 
 /// One parameter tensor.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,31 @@ pub struct ModularGrid<'a> {
     pub is_train: &'a [bool],
 }
 
+/// The network as layers that certificates can follow.
+#[derive(Debug, Clone, Copy)]
+pub struct Chain<'a> {
+    /// `[channels, height, width]` of an input; `[1, 1, width]` for a vector.
+    pub input: [usize; 3],
+    /// The layers.
+    pub stages: &'a [Stage],
+}
+
+/// Examples of an evaluation set, from its first, whose surroundings are looked at: all images that differ by at most
+/// `eps` in every pixel.
+#[derive(Debug, Clone, Copy)]
+pub struct Neighbourhood<'a> {
+    /// The name of the set; readings begin with it.
+    pub set: &'a str,
+    /// The largest change of a pixel.
+    pub eps: f64,
+    /// `[n, numbers of an input]`.
+    pub inputs: &'a [f32],
+    /// `[n]`.
+    pub targets: &'a [u32],
+    /// What an attack on them found, if there was one.
+    pub attacked: Option<&'a Attacked>,
+}
+
 /// What a probe may look at. It gets a shared reference to copies, so it cannot change the run.
 ///
 /// Start from [`Observation::new`] and fill in what there is; what probes have in common is computed once for
@@ -82,6 +108,10 @@ pub struct Observation<'a> {
     pub train_loss: f64,
     /// Evaluation sets, already run forward.
     pub sets: Vec<EvalSet<'a>>,
+    /// The network as layers, if it is one of those that certificates can follow.
+    pub chain: Option<Chain<'a>>,
+    /// Examples whose surroundings are looked at; empty unless a probe [reads them](crate::Probe::reads_neighbourhoods).
+    pub neighbourhoods: Vec<Neighbourhood<'a>>,
     /// Present if the set `grid` is the whole table of a modular operation.
     pub modular: Option<ModularGrid<'a>>,
     pub(crate) shared: Shared,
@@ -99,6 +129,8 @@ impl<'a> Observation<'a> {
             named_grads: Vec::new(),
             train_loss: f64::NAN,
             sets: Vec::new(),
+            chain: None,
+            neighbourhoods: Vec::new(),
             modular: None,
             shared: Shared::default(),
         }
@@ -139,6 +171,30 @@ impl<'a> Observation<'a> {
             .iter()
             .find(|s| s.name == name)
             .ok_or_else(|| ProbeError::Missing { what: format!("evaluation set {name}") })
+    }
+
+    /// The network, ready to be certified.
+    ///
+    /// # Errors
+    /// [`ProbeError::Missing`] if it is no chain of layers that can be followed, [`ProbeError::Certificate`] if its
+    /// parameters do not fit.
+    pub fn certifier(&self) -> Result<Certifier, ProbeError> {
+        let missing = || ProbeError::Missing {
+            what:
+                "a network of dense layers, convolutions and relu alone (no other can be certified)"
+                    .into(),
+        };
+        let chain = self.chain.ok_or_else(missing)?;
+        Ok(Certifier::new(chain.input, chain.stages, &self.params)?)
+    }
+
+    /// The neighbourhoods.
+    ///
+    /// # Errors
+    /// [`ProbeError::Missing`] without one.
+    pub fn neighbourhoods(&self) -> Result<&[Neighbourhood<'a>], ProbeError> {
+        let missing = || ProbeError::Missing { what: "examples with a threat around them".into() };
+        if self.neighbourhoods.is_empty() { Err(missing()) } else { Ok(&self.neighbourhoods) }
     }
 
     /// The modular grid with its evaluation set, checked to fit each other.

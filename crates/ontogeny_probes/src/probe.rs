@@ -53,6 +53,16 @@ pub trait Probe: Send + std::fmt::Debug {
         false
     }
 
+    /// Whether it reads [`Observation::neighbourhoods`], which may cost an attack each and are made for nobody else.
+    fn reads_neighbourhoods(&self) -> bool {
+        false
+    }
+
+    /// Whether it reads what an attack on them found.
+    fn reads_attacks(&self) -> bool {
+        false
+    }
+
     /// What it remembers, as finite numbers; empty for a probe that remembers nothing.
     fn state(&self) -> Vec<f64> {
         Vec::new()

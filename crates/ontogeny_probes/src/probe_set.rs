@@ -48,6 +48,16 @@ impl ProbeSet {
         self.probes.iter().any(|p| p.reads_gradients())
     }
 
+    /// Whether one of its probes reads examples with their surroundings.
+    pub fn reads_neighbourhoods(&self) -> bool {
+        self.probes.iter().any(|p| p.reads_neighbourhoods())
+    }
+
+    /// Whether one of its probes reads what attacks found.
+    pub fn reads_attacks(&self) -> bool {
+        self.probes.iter().any(|p| p.reads_attacks())
+    }
+
     /// Lets every probe read `observation` and adds what they write to `out`. A failing probe leaves a reason.
     pub fn measure(&mut self, observation: &Observation<'_>, out: &mut Readings) {
         for probe in &mut self.probes {

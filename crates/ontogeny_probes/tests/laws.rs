@@ -82,7 +82,8 @@ fn fits(pattern: &str, name: &str) -> bool {
         None => pattern == name,
         Some((before, rest)) => {
             let after = rest.split_once('>').map_or("", |(_, after)| after);
-            name.starts_with(before) && name.ends_with(after)
+            let Some(tail) = name.strip_prefix(before) else { return false };
+            (1..=tail.len()).any(|n| tail.is_char_boundary(n) && fits(after, &tail[n..]))
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum TrainError {
     Data {
         task: &'static str,
         #[source]
-        source: crate::tasks::DataError,
+        source: Box<crate::tasks::DataError>,
     },
     /// The engine refused.
     #[error("compute at step {step}")]

@@ -13,12 +13,13 @@ pub mod models;
 mod objective;
 mod overrides;
 mod state;
+mod surroundings;
 pub mod tasks;
 mod trainer;
 
 pub use config::{Grokfast, OptimizerConfig, OptimizerName, RecordPlan, RunConfig};
 pub use error::TrainError;
-pub use objective::{CertifiedConfig, Initialization, Method, ObjectiveConfig};
+pub use objective::{CertifiedConfig, Initialization, Method, ObjectiveConfig, Regularizer};
 pub use overrides::{apply_set, parse_set};
 pub use state::{StateTensor, TrainState};
 pub use trainer::{Trainer, Update};

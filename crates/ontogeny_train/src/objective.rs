@@ -36,6 +36,9 @@ impl From<CertifiedConfig> for ObjectiveConfig {
 pub enum Method {
     /// Interval bounds over the whole box (Gowal et al. 2018, arXiv:1810.12715).
     Ibp,
+    /// Interval bounds before each ReLU, lines from the margins back to the inputs (CROWN-IBP, Zhang et al. 2019,
+    /// arXiv:1906.06316), mixed with interval bounds: `beta` of the first.
+    CrownIbp,
     /// Interval bounds over a small box around an attacked input (Müller et al. 2023, arXiv:2210.04871).
     Sabr,
 }
@@ -81,6 +84,10 @@ pub struct CertifiedConfig {
     /// The least and the largest value that an input can take, to which boxes are cut; none for no cut.
     #[serde(default = "unit_range")]
     pub range: Option<[f64; 2]>,
+    /// CROWN-IBP: share of linear bounds in the margins, in [0, 1]; the rest are interval bounds. As published, it falls
+    /// from 1 to 0 while `eps` rises.
+    #[serde(default = "none")]
+    pub beta: Schedule,
     /// SABR: side of the small box relative to the whole one, in (0, 1].
     #[serde(default = "whole")]
     pub lambda: Schedule,
@@ -93,11 +100,43 @@ pub struct CertifiedConfig {
     /// The initial weights.
     #[serde(default)]
     pub init: Initialization,
+    /// Regularizers of the warm-up.
+    #[serde(default)]
+    pub regularizer: Option<Regularizer>,
+}
+
+/// Two regularizers of the warm-up (Shi et al. 2021, arXiv:2103.17268): boxes that outgrow those of the inputs, and
+/// neurons that are all on or all off over their boxes. Their means are over the chunks of [`RunConfig`]'s
+/// `lanes`.
+///
+/// [`RunConfig`]: crate::RunConfig
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Regularizer {
+    /// Weight where `eps` leaves 0; it falls as `1 - eps / (largest eps of the schedule)`. Published: 0.5.
+    pub weight: f64,
+    /// The ratio at which a layer costs nothing any more, in (0, 1]. Published: 0.5.
+    pub tau: f64,
+    /// Whether boxes that outgrow the inputs' cost.
+    pub tightness: bool,
+    /// Whether an imbalance of neurons that are on and off costs.
+    pub balance: bool,
+}
+
+impl Regularizer {
+    /// Both, with the published numbers.
+    pub fn shi() -> Self {
+        Self { weight: 0.5, tau: 0.5, tightness: true, balance: true }
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the type of the field")]
 fn unit_range() -> Option<[f64; 2]> {
     Some([0.0, 1.0])
+}
+
+fn none() -> Schedule {
+    Schedule::Constant(0.0)
 }
 
 fn whole() -> Schedule {
@@ -120,23 +159,39 @@ impl CertifiedConfig {
             eps,
             kappa,
             range: unit_range(),
+            beta: none(),
             lambda: whole(),
             attack_steps: eight(),
             attack_step: half(),
             init: Initialization::Standard,
+            regularizer: None,
         }
     }
 
     /// The numbers of the update that takes the run from `step` to `step + 1`; of SABR, those of its small boxes.
     pub fn at(&self, step: Step) -> Certified {
         let share = if self.method == Method::Sabr { self.lambda.at(step) } else { 1.0 };
-        Certified { eps: self.eps.at(step) * share, kappa: self.kappa.at(step), range: self.range }
+        let eps = self.eps.at(step);
+        let of = self.regularizer.unwrap_or(Regularizer { weight: 0.0, ..Regularizer::shi() });
+        // Without a box there is nothing to regularize, and no largest box to compare with.
+        let left =
+            if eps > 0.0 { of.weight * (1.0 - eps / self.eps.largest()).max(0.0) } else { 0.0 };
+        let weight = |is_on: bool| if is_on { left } else { 0.0 };
+        Certified {
+            eps: eps * share,
+            kappa: self.kappa.at(step),
+            range: self.range,
+            crown: if self.method == Method::CrownIbp { self.beta.at(step) } else { 0.0 },
+            tightness: weight(of.tightness),
+            balance: weight(of.balance),
+            tau: of.tau,
+        }
     }
 
     /// How far from its input the middle of a box may lie.
     pub(crate) fn reach(&self, step: Step) -> f64 {
         match self.method {
-            Method::Ibp => 0.0,
+            Method::Ibp | Method::CrownIbp => 0.0,
             Method::Sabr => self.eps.at(step) * (1.0 - self.lambda.at(step)),
         }
     }
@@ -155,6 +210,11 @@ impl CertifiedConfig {
         };
         schedule("objective.eps", &self.eps, 0.0, width)?;
         schedule("objective.kappa", &self.kappa, 0.0, 1.0)?;
+        schedule("objective.beta", &self.beta, 0.0, 1.0)?;
+        if let Some(r) = self.regularizer {
+            in_range("objective.regularizer.weight", r.weight, 0.0, 1e3, "published is 0.5")?;
+            in_range("objective.regularizer.tau", r.tau, 1e-6, 1.0, "ratios end at 1")?;
+        }
         schedule("objective.lambda", &self.lambda, 1e-6, 1.0)?;
         let steps = self.attack_steps as f64;
         in_range(
@@ -173,8 +233,9 @@ impl ObjectiveConfig {
     ///
     /// Plain training is two units for the forward and four for the backward pass. Centres and radii cost as much as
     /// natural values do; natural values cost their forward pass alone where `kappa` is 0; a step of an attack costs
-    /// a forward pass and the gradient of the inputs. Products with absolute values count as products.
-    pub fn flop_ratio(&self, step: Step) -> f64 {
+    /// a forward pass and the gradient of the inputs; lines go back with one row for each of the `n_classes`. Products
+    /// with absolute values count as products.
+    pub fn flop_ratio(&self, step: Step, n_classes: usize) -> f64 {
         let Self::Certified(c) = self else { return 1.0 };
         let now = c.at(step);
         if now.is_natural() {
@@ -182,7 +243,8 @@ impl ObjectiveConfig {
         }
         let natural = if now.kappa > 0.0 { 6.0 } else { 2.0 };
         let attack = if c.reach(step) > 0.0 { 4.0 * c.attack_steps as f64 } else { 0.0 };
-        (natural + 12.0 + attack) / 6.0
+        let lines = if now.crown > 0.0 { 6.0 * n_classes as f64 } else { 0.0 };
+        (natural + 12.0 + attack + lines) / 6.0
     }
 }
 

@@ -152,7 +152,7 @@ impl Trainer {
         let step = self.state.step;
         let batch = self.batch()?;
         let group_weights = self.make_gradient(&batch)?;
-        let flop_ratio = self.config.objective.flop_ratio(step);
+        let flop_ratio = self.config.objective.flop_ratio(step, self.shape.n_classes);
         let g = &mut self.gradient;
         if !g.loss.is_finite() {
             return Err(TrainError::Diverged { step, what: "the loss" });

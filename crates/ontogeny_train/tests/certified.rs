@@ -2,14 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use ontogeny_core::{Curve, Schedule, Seeds, Step};
-use ontogeny_engine::{Engine, LanePlan, Objective};
-use ontogeny_train::models::{Activation, MlpConfig, ModelConfig, TransformerConfig};
-use ontogeny_train::tasks::TaskConfig;
+use ontogeny_engine::{Batch, Certified, Engine, Inputs, LanePlan, Objective};
+use ontogeny_train::models::{Activation, ConvConfig, MlpConfig, ModelConfig, TransformerConfig};
 use ontogeny_train::tasks::modular::ModularConfig;
 use ontogeny_train::tasks::two_block::TwoBlockConfig;
+use ontogeny_train::tasks::{InputShape, TaskConfig, TaskShape};
 use ontogeny_train::{
     CertifiedConfig, Initialization, Method, ObjectiveConfig, OptimizerConfig, RecordPlan,
-    RunConfig, TrainState, Trainer, apply_set, parse_set,
+    Regularizer, RunConfig, TrainState, Trainer, apply_set, parse_set,
 };
 use std::sync::Arc;
 
@@ -24,6 +24,13 @@ fn ibp() -> CertifiedConfig {
 
 fn sabr() -> CertifiedConfig {
     CertifiedConfig { method: Method::Sabr, lambda: 0.4.into(), kappa: 0.0.into(), ..ibp() }
+}
+
+/// Lines that give way to intervals, and both regularizers.
+fn crown() -> CertifiedConfig {
+    let beta = Schedule::Curve(Curve::Ramp { from: 1.0, value: 0.0, start: 10, until: 40 });
+    let regularizer = Some(Regularizer::shi());
+    CertifiedConfig { method: Method::CrownIbp, beta, regularizer, ..ibp() }
 }
 
 fn config(certified: CertifiedConfig) -> RunConfig {
@@ -79,7 +86,7 @@ fn through_a_checkpoint(t: &Trainer) -> TrainState {
 
 #[test]
 fn law_2_forks_are_exact_in_the_middle_of_a_ramp() {
-    for certified in [ibp(), sabr()] {
+    for certified in [ibp(), sabr(), crown()] {
         let mut whole = trainer(config(certified.clone()), 1);
         go(&mut whole, 25);
         let saved = through_a_checkpoint(&whole);
@@ -94,7 +101,7 @@ fn law_2_forks_are_exact_in_the_middle_of_a_ramp() {
 
 #[test]
 fn law_3_randomness_is_addressed_a_certified_step_has_the_same_bits_for_any_number_of_threads() {
-    for certified in [ibp(), sabr()] {
+    for certified in [ibp(), sabr(), crown()] {
         let hash = |threads| {
             let mut t = trainer(config(certified.clone()), threads);
             go(&mut t, 45);
@@ -134,7 +141,7 @@ fn certified_training_makes_bounds_better_than_natural_training_does() {
         t.certified_gradient_of(&batch, Some(0.1)).unwrap().unwrap().1
     };
     let natural = last(CertifiedConfig { kappa: 1.0.into(), ..ibp() });
-    for certified in [ibp(), sabr()] {
+    for certified in [ibp(), sabr(), crown()] {
         let certified = last(certified);
         assert!(certified.certified < natural.certified, "{certified:?} against {natural:?}");
         assert!(certified.certified_ratio > natural.certified_ratio);
@@ -180,9 +187,15 @@ fn a_fork_can_change_each_number_of_the_objective() {
     refused("objective.eps=1.5", "objective.eps: value 1.5 lies outside [0, 1]");
     refused("objective.eps=-0.1", "objective.eps: value -0.1 lies outside [0, 1]");
     refused("objective.kappa=1.5", "objective.kappa: value 1.5 lies outside [0, 1]");
+    refused("objective.beta=2", "objective.beta: value 2 lies outside [0, 1]");
+    let tau = r#"objective.regularizer={"weight":0.5,"tau":0,"tightness":true,"balance":true}"#;
+    refused(tau, "configuration key objective.regularizer.tau is 0");
     refused("objective.lambda=0", "objective.lambda: value 0 lies outside [0.000001, 1]");
     refused("objective.epsilon=0.1", "did you mean objective.eps?");
-    refused("objective.method=crown", "unknown variant `crown`");
+    refused(
+        "objective.method=crown",
+        "unknown variant `crown`, expected one of `ibp`, `crown_ibp`, `sabr`",
+    );
     refused("objective=hinge", "unknown variant `hinge`");
     refused(r#"objective={"method":"ibp","eps":0.1}"#, "missing field `kappa`");
 }
@@ -216,4 +229,67 @@ fn the_initialization_for_bounds_has_its_standard_deviation_and_the_same_draws()
     assert!((rms / expected - 1.0).abs() < 0.1, "{rms} not {expected}"); // 512 draws: 3 standard errors
     let ratio = b[0] / a[0];
     assert!(a.iter().zip(b).all(|(a, b)| (b / a / ratio - 1.0).abs() < 1e-6));
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_refused_and_the_state_stays() {
+    let mut t = trainer(config(ibp()), 1);
+    go(&mut t, 30);
+    let mut state = t.state().clone();
+    state.params[0] = f32::NAN;
+    let engine = Arc::new(Engine::cpu(1).unwrap());
+    let mut broken = Trainer::from_state(config(ibp()), Seeds::all(3), engine, state).unwrap();
+    let before = broken.state().hash();
+    let error = broken.update().unwrap_err();
+    assert_eq!(error.to_string(), "training diverged at step 30: the loss is not finite");
+    assert_eq!(broken.state().hash(), before);
+}
+
+#[test]
+fn plain_objectives_are_written_as_they_always_were() {
+    let plain = RunConfig { objective: Objective::CrossEntropy.into(), ..config(ibp()) };
+    let json = serde_json::to_value(&plain).unwrap();
+    assert_eq!(json["objective"], "cross_entropy");
+    assert_eq!(serde_json::from_value::<RunConfig>(json).unwrap(), plain);
+    let mut json = serde_json::to_value(config(crown())).unwrap();
+    assert_eq!(serde_json::from_value::<RunConfig>(json.clone()).unwrap(), config(crown()));
+    json["objective"] = 3.into();
+    let error = serde_json::from_value::<RunConfig>(json).unwrap_err().to_string();
+    assert!(error.contains("expected the name of an objective, or an object"), "{error}");
+}
+
+/// The network of the published figures: two convolutions of 4 by 4, stride 2, without padding, and 100 hidden units.
+#[test]
+fn the_small_published_convolutional_network_has_bounds() {
+    let json = r#"{"kind":"conv","channels":[16,32],"strides":[2,2],"kernel":4,"hidden":100}"#;
+    let padded: ModelConfig = serde_json::from_str(json).unwrap();
+    assert_eq!(serde_json::to_value(&padded).unwrap().get("padding"), None);
+    let ModelConfig::Conv(conv) = padded.clone() else { unreachable!() };
+    let bare = ModelConfig::Conv(ConvConfig { padding: Some(0), ..conv.clone() });
+    let shape = |side| TaskShape {
+        input: InputShape::Image { shape: [1, side, side] },
+        n_classes: 10,
+        every_position: false,
+    };
+    for (model, n_flat) in [(&padded, 32 * 8 * 8), (&bare, 32 * 5 * 5)] {
+        let net = model.build(&shape(28)).unwrap();
+        assert_eq!(net.layout().get("hidden.w").unwrap().1.shape, [n_flat, 100]);
+        let values = (0..2 * 784).map(|i| (i % 17) as f32 / 17.0).collect();
+        let inputs = Inputs::Images { values, channels: 1, height: 28, width: 28 };
+        let batch = Batch { inputs, targets: vec![3, 7] };
+        let (engine, plan) = (Engine::cpu(1).unwrap(), LanePlan { lanes: 1, chunk_examples: 2 });
+        let params = net.layout().init(1, 1.0);
+        let logits = engine.outputs(&*net, &params, &batch, plan, &[]).unwrap().logits;
+        let point = Certified { eps: 1e-7, range: Some([0.0, 1.0]), ..Certified::default() };
+        let margins = engine.bounded_margins(&*net, &params, &batch, plan, &point).unwrap();
+        for (i, t) in [3, 7].into_iter().enumerate() {
+            for (z, m) in logits.row(i).iter().zip(margins.row(i)) {
+                assert!((logits.row(i)[t] - z - m).abs() < 1e-3, "{z} {m}"); // 1e-7 times the growth of boxes
+            }
+        }
+    }
+    let error = bare.build(&shape(5)).unwrap_err().to_string();
+    assert!(error.contains("a kernel is larger than the image it reads"), "{error}");
+    let pooled = ModelConfig::Conv(ConvConfig { hidden: 0, ..conv });
+    assert!(pooled.build(&shape(28)).unwrap().stages().is_none());
 }

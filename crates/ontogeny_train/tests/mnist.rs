@@ -1,5 +1,6 @@
 //! MNIST by path: what is read, and what is said when the files are not what they should be.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 use ontogeny_core::{Schedule, Seeds};
 use ontogeny_engine::{Engine, Inputs};
@@ -173,7 +174,7 @@ fn the_real_files_are_read_and_learned_from() {
         model: serde_json::from_str(r#"{"kind": "mlp", "widths": [32], "activation": "relu"}"#)
             .unwrap(),
         init_scale: 1.0,
-        objective: ontogeny_engine::Objective::CrossEntropy,
+        objective: ontogeny_engine::Objective::CrossEntropy.into(),
         optimizer: ontogeny_train::OptimizerConfig {
             beta2: 0.999,
             ..ontogeny_train::OptimizerConfig::adamw(3e-3, 0.0)

@@ -10,18 +10,16 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run stops")]
 
 mod models;
+mod peer;
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Child, Command, Stdio},
-    time::Instant,
-};
+use std::time::Instant;
 
 use models::Case;
 use ontogeny_engine::{
     Engine, Gradient, LanePlan, Objective,
     optim::{OptimState, OptimizerKind},
 };
+use peer::{Peer, median};
 
 #[global_allocator]
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -64,48 +62,6 @@ impl<'a> Ours<'a> {
         }
         ms
     }
-}
-
-/// A PyTorch process that answers requests.
-struct Peer {
-    child: Child,
-    answers: BufReader<std::process::ChildStdout>,
-}
-
-impl Peer {
-    fn start(python: &str, threads: usize) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../benches/peers/torch_step.py");
-        let mut child = Command::new(python)
-            .args([script, &threads.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Self { child, answers }
-    }
-
-    fn ask(&mut self, case: &str, steps: usize) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{case} {steps}").unwrap();
-    }
-
-    fn answer(&mut self) -> Vec<f64> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap();
-    }
-}
-
-fn median(mut v: Vec<f64>) -> f64 {
-    v.sort_by(f64::total_cmp);
-    v[v.len() / 2]
 }
 
 /// Steps of both runs of a single-thread case at once, or of the one run of a two-thread case.
@@ -162,7 +118,8 @@ fn main() {
             );
             continue;
         };
-        let mut peers: Vec<Peer> = (0..n).map(|_| Peer::start(python, 2 / n)).collect();
+        let mut peers: Vec<Peer> =
+            (0..n).map(|_| Peer::start(python, "torch_step.py", &(2 / n).to_string())).collect();
         let turn = |peers: &mut [Peer]| {
             for peer in peers.iter_mut() {
                 peer.ask(case.name, steps);

@@ -1,13 +1,18 @@
 //! Interval bounds through a convolution: values and centres with the kernels, radii with their absolute values.
+//!
+//! The images of a chunk stand side by side, one scalar of all of them after another: windows are then laid out by
+//! copies as long as there are images, and there is one matrix product for all.
 
 use std::rc::Rc;
+
+use multiversion::multiversion;
 
 #[cfg(feature = "composite")]
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 
 use super::{
     bounds::{Blocks, add_signed, relu, relu_backward},
-    conv2d_kernels::{Window, channel_bias, channel_sums, columns, from_columns},
+    conv2d_kernels::{Window, channel_bias, channel_sums},
 };
 use crate::{
     Var,
@@ -76,22 +81,24 @@ fn convolve<S: Real>(
     let (image, out) = (window.image(), c_out * pixels);
     let bias = bias.map_or_else(|| Slot::constant(Buffer::stale(0)), Rc::clone);
     let mut y = Buffer::stale(3 * n * out);
-    let is_tracked = weight.is_tracked() || x.is_tracked();
-    let mut cols = Buffer::stale(if is_tracked { 3 * n } else { 1 } * rows * pixels);
-    let images = x.value().chunks_exact(image);
-    for (i, (x, y)) in images.zip(y.chunks_exact_mut(out)).enumerate() {
-        let cols = &mut cols[if is_tracked { i } else { 0 } * rows * pixels..][..rows * pixels];
-        columns(window, x, cols);
-        let kernels = if i < 2 * n { weight.value() } else { magnitude.value() };
-        gemm(
-            [c_out, pixels, rows],
-            Mat::new(kernels, rows),
-            Mat::new(cols, pixels),
-            y,
-            pixels,
-            false,
-        );
-        if i < 2 * n {
+    let groups = groups(blocks);
+    let mut kept = Vec::with_capacity(groups.len());
+    for group in &groups {
+        let len = group.len();
+        let mut turned = Buffer::stale(image * len);
+        turn(&x.value()[group.start * image..group.end * image], &mut turned, image, false);
+        let mut cols = Buffer::stale(rows * pixels * len);
+        columns_of_images(window, &turned, &mut cols, len);
+        let kernels = if group.start < 2 * n { weight.value() } else { magnitude.value() };
+        let mut side_by_side = Buffer::stale(out * len);
+        let wide = pixels * len;
+        let (w, cm) = (Mat::new(kernels, rows), Mat::new(&cols, wide));
+        gemm([c_out, wide, rows], w, cm, &mut side_by_side, wide, false);
+        turn(&side_by_side, &mut y[group.start * out..group.end * out], len, false);
+        kept.push(cols);
+    }
+    if !bias.value().is_empty() {
+        for y in y[..2 * n * out].chunks_exact_mut(out) {
             channel_bias(y, bias.value(), pixels, false);
         }
     }
@@ -107,35 +114,108 @@ fn convolve<S: Real>(
             }
             let first = blocks.first();
             bias.contribute(|db, is_sum| {
-                channel_sums(db, &dy[first * out..2 * n * out], pixels, is_sum)
+                channel_sums(db, &dy[first * out..2 * n * out], pixels, is_sum);
             });
-            weight.contribute(|dw, is_sum| {
-                let mut signed = Buffer::stale(dw.len());
-                let images = dy.chunks_exact(out).zip(cols.chunks_exact(rows * pixels)).enumerate();
-                for (i, (dy, cols)) in images.skip(first) {
-                    let (dy, cols) = (Mat::new(dy, pixels), Mat::new(cols, pixels).t());
-                    let sizes = [c_out, rows, pixels];
-                    if i < 2 * n {
-                        gemm(sizes, dy, cols, dw, rows, is_sum || i > first);
+            for (group, cols) in groups.iter().zip(&kept).filter(|(g, _)| g.start >= first) {
+                let (len, is_mid) = (group.len(), group.start < 2 * n);
+                let wide = pixels * len;
+                let mut side_by_side = Buffer::stale(out * len);
+                turn(&dy[group.start * out..group.end * out], &mut side_by_side, out, false);
+                let dm = Mat::new(&side_by_side, wide);
+                weight.contribute(|dw, is_sum| {
+                    let cm = Mat::new(cols, wide).t();
+                    if is_mid {
+                        gemm([c_out, rows, wide], dm, cm, dw, rows, is_sum);
                     } else {
-                        gemm(sizes, dy, cols, &mut signed, rows, i > 2 * n);
+                        let mut signed = Buffer::stale(dw.len());
+                        gemm([c_out, rows, wide], dm, cm, &mut signed, rows, false);
+                        add_signed(dw, weight.value(), &signed);
                     }
-                }
-                add_signed(dw, weight.value(), &signed);
-            });
-            x.contribute(|dx, is_sum| {
-                if !is_sum {
-                    dx[first * image..].fill(S::ZERO);
-                }
-                let mut dcols = Buffer::stale(rows * pixels);
-                let images = dy.chunks_exact(out).zip(dx.chunks_exact_mut(image)).enumerate();
-                for (i, (dy, dx)) in images.skip(first) {
-                    let kernels = if i < 2 * n { weight.value() } else { magnitude.value() };
-                    let (w, dy) = (Mat::new(kernels, rows).t(), Mat::new(dy, pixels));
-                    gemm([rows, pixels, c_out], w, dy, &mut dcols, pixels, false);
-                    from_columns(window, &dcols, dx);
-                }
-            });
+                });
+                x.contribute(|dx, is_sum| {
+                    if !is_sum {
+                        dx.fill(S::ZERO);
+                    }
+                    let kernels = if is_mid { weight.value() } else { magnitude.value() };
+                    let mut dcols = Buffer::stale(rows * wide);
+                    let w = Mat::new(kernels, rows).t();
+                    gemm([rows, wide, c_out], w, dm, &mut dcols, wide, false);
+                    let mut turned = Buffer::zeros(image * len);
+                    columns_to_images(window, &dcols, &mut turned, len);
+                    turn(&turned, &mut dx[group.start * image..group.end * image], len, true);
+                });
+            }
         },
     )
+}
+
+/// Blocks of images that meet the same kernels and get a gradient, or none of them does.
+fn groups(blocks: Blocks) -> Vec<std::ops::Range<usize>> {
+    let n = blocks.n;
+    if blocks.natural_is_tracked {
+        vec![0..2 * n, 2 * n..3 * n]
+    } else {
+        vec![0..n, n..2 * n, 2 * n..3 * n]
+    }
+}
+
+/// `to (+)= from [_, width]` transposed, in tiles that stay in registers and the first-level cache.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn turn<S: Real>(from: &[S], to: &mut [S], width: usize, is_sum: bool) {
+    const SIDE: usize = 16;
+    let height = from.len() / width.max(1);
+    for top in (0..height).step_by(SIDE) {
+        let n = SIDE.min(height - top);
+        for left in (0..width).step_by(SIDE) {
+            let m = SIDE.min(width - left);
+            if n == SIDE && m == SIDE {
+                let mut tile = [[S::ZERO; SIDE]; SIDE];
+                for (i, tile) in tile.iter_mut().enumerate() {
+                    tile.copy_from_slice(&from[(top + i) * width + left..][..SIDE]);
+                }
+                for j in 0..SIDE {
+                    let line = &mut to[(left + j) * height + top..][..SIDE];
+                    for i in 0..SIDE {
+                        line[i] = if is_sum { line[i] + tile[i][j] } else { tile[i][j] };
+                    }
+                }
+                continue;
+            }
+            for j in left..left + m {
+                for i in top..top + n {
+                    let (v, to) = (from[i * width + j], &mut to[j * height + i]);
+                    *to = if is_sum { *to + v } else { v };
+                }
+            }
+        }
+    }
+}
+
+/// The windows of `len` images side by side, from `x [image, len]` to `cols [rows, pixels, len]`: every copy is as
+/// long as there are images.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn columns_of_images<S: Real>(window: Window, x: &[S], cols: &mut [S], len: usize) {
+    let out_w = window.out_w();
+    for (row, cols) in cols.chunks_exact_mut(window.pixels() * len).enumerate() {
+        for (p, cols) in cols.chunks_exact_mut(len).enumerate() {
+            match window.source(row, p / out_w, p % out_w) {
+                Some(at) => cols.copy_from_slice(&x[at * len..][..len]),
+                None => cols.fill(S::ZERO),
+            }
+        }
+    }
+}
+
+/// Adds columns back to the images they came from.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn columns_to_images<S: Real>(window: Window, cols: &[S], dx: &mut [S], len: usize) {
+    let out_w = window.out_w();
+    for (row, cols) in cols.chunks_exact(window.pixels() * len).enumerate() {
+        for (p, cols) in cols.chunks_exact(len).enumerate() {
+            let Some(at) = window.source(row, p / out_w, p % out_w) else { continue };
+            for (d, c) in dx[at * len..][..len].iter_mut().zip(cols) {
+                *d += *c;
+            }
+        }
+    }
 }

@@ -44,6 +44,17 @@ impl Window {
         self.out_h() * self.out_w()
     }
 
+    /// The scalar of the image that row `row` of the window reads at an output place, if inside.
+    #[inline(always)]
+    pub(super) fn source(self, row: usize, out_y: usize, out_x: usize) -> Option<usize> {
+        let (c, k) = (row / (self.kh * self.kw), row % (self.kh * self.kw));
+        let inside = |o: usize, k: usize, side: usize| {
+            (o * self.stride + k).checked_sub(self.padding).filter(|&at| at < side)
+        };
+        let (y, x) = (inside(out_y, k / self.kw, self.h)?, inside(out_x, k % self.kw, self.w)?);
+        Some((c * self.h + y) * self.w + x)
+    }
+
     /// For every (channel, dy, dx) and output row: the row of the image it reads, if inside, the first
     /// output column whose input is inside, their number, and the input column of that first one.
     #[inline(always)]

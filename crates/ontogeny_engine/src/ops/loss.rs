@@ -58,6 +58,31 @@ impl Var<2> {
         })
     }
 
+    /// `sum_i max_{j != targets_i} x_ij - x_(i, targets_i)`: the SUM over readouts of the lead of the strongest wrong
+    /// class (of equals the first). Its gradient never vanishes for a sure network, as that of cross entropy does.
+    ///
+    /// # Panics
+    /// If there is not one target per row, a target is no class, or there is only one class.
+    #[must_use]
+    pub fn rival_lead(&self, targets: &[u32]) -> Var<1> {
+        self.check_targets(targets);
+        assert!(self.dims[1] > 1, "a single class has no rival");
+        dispatch!(self,
+        x => Var::host(summed(x, targets, rival_lead), [1]),
+        x => {
+            let [n, classes] = self.dims;
+            // Which entry is subtracted from which: a constant, so no gradient flows through the choice.
+            let values = crate::var::values(x.clone());
+            let mut signs = vec![0.0; n * classes];
+            for (i, &t) in targets.iter().enumerate().filter(|(_, t)| **t != UNREAD) {
+                let row = &values[i * classes..][..classes];
+                signs[i * classes + rival(row, t as usize)] = 1.0;
+                signs[i * classes + t as usize] = -1.0;
+            }
+            Var::of((x.clone() * crate::var::constant(x, signs, [n, classes])).sum())
+        })
+    }
+
     /// `sum_i mean_c (x_ic - y_ic)²`: the SUM over rows of the mean over columns.
     ///
     /// # Panics
@@ -80,7 +105,7 @@ impl Var<2> {
 /// 1 for rows that are read, 0 for the others: `[n, 1]`.
 #[cfg(feature = "composite")]
 fn is_read(x: &Tensor<2>, targets: &[u32]) -> Tensor<2> {
-    let mask = targets.iter().map(|&t| f64::from(u8::from(t != UNREAD))).collect();
+    let mask = targets.iter().map(|&t| f32::from(u8::from(t != UNREAD))).collect();
     in_f64(&crate::var::constant(x, mask, [targets.len(), 1]))
 }
 
@@ -134,6 +159,31 @@ fn cross_entropy<S: Real>(x: &[S], targets: &[u32], dx: &mut [S]) -> f64 {
         }
         // In f64 first: p - 1 of a memorised example is not -0.
         dx[t] = S::of((weights[t] - sum) * inverse);
+    }
+    total
+}
+
+/// The first of the largest entries beside `target`.
+fn rival<S: Real>(row: &[S], target: usize) -> usize {
+    let mut best = usize::from(target == 0);
+    for j in best + 1..row.len() {
+        if j != target && row[j] > row[best] {
+            best = j;
+        }
+    }
+    best
+}
+
+fn rival_lead<S: Real>(x: &[S], targets: &[u32], dx: &mut [S]) -> f64 {
+    let classes = x.len() / targets.len().max(1);
+    let mut total = 0.0;
+    dx.fill(S::ZERO);
+    for ((x, dx), &t) in x.chunks_exact(classes).zip(dx.chunks_exact_mut(classes)).zip(targets) {
+        if t != UNREAD {
+            let (t, j) = (t as usize, rival(x, t as usize));
+            total += x[j].f64() - x[t].f64();
+            (dx[j], dx[t]) = (S::ONE, S::of(-1.0));
+        }
     }
     total
 }

@@ -9,8 +9,11 @@ mod attention;
 mod attention_kernels;
 mod bounds;
 mod bounds_conv2d;
+mod box_growth;
 mod conv2d;
 mod conv2d_kernels;
+mod conv_transpose2d;
+mod crown;
 mod embed;
 mod gather_attention;
 mod layer_norm;
@@ -22,6 +25,7 @@ mod pool;
 mod shape;
 
 pub(crate) use bounds::Blocks;
+pub(crate) use crown::Part;
 
 pub use attention::{Attended, Heads, causal_attention};
 pub use embed::embed;

@@ -143,7 +143,9 @@ pub(crate) fn in_unit_range(mut batch: Batch) -> Batch {
     else {
         unreachable!()
     };
-    values.iter_mut().for_each(|v| *v = (0.5 + 0.4 * *v).clamp(0.0, 1.0));
+    for v in values.iter_mut() {
+        *v = (0.5 + 0.4 * *v).clamp(0.0, 1.0);
+    }
     batch
 }
 

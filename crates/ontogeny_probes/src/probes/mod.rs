@@ -2,13 +2,17 @@
 
 use crate::{ProbeEntry, ProbeError};
 
+pub mod attacked;
 pub mod bias_amplification;
+pub mod certified;
 pub mod counterfactual_flip;
 pub mod counterfactual_shift;
 pub mod embedding_spectrum;
+pub mod goal_conflict;
 pub mod gradient_transfer;
 pub mod group_gap;
 pub mod group_gradients;
+pub mod interval_bounds;
 pub mod key_frequencies;
 pub mod linear_readout;
 pub mod progress_measures;
@@ -66,6 +70,16 @@ const PROBES: &[ProbeEntry] = &[
     ProbeEntry {
         spec: gradient_transfer::SPEC,
         make: || Box::<gradient_transfer::GradientTransfer>::default(),
+    },
+    ProbeEntry { spec: certified::SPEC, make: || Box::<certified::Certified>::default() },
+    ProbeEntry { spec: attacked::SPEC, make: || Box::<attacked::Attacked>::default() },
+    ProbeEntry {
+        spec: interval_bounds::SPEC,
+        make: || Box::<interval_bounds::IntervalBounds>::default(),
+    },
+    ProbeEntry {
+        spec: goal_conflict::SPEC,
+        make: || Box::<goal_conflict::GoalConflict>::default(),
     },
 ];
 

@@ -2,7 +2,10 @@
 
 use ontogeny_core::Step;
 use ontogeny_core::random::Philox;
-use ontogeny_probes::{EvalSet, Group, ModularGrid, Observation, ParamView, Tap};
+use ontogeny_engine::{Attacked, Stage};
+use ontogeny_probes::{
+    Chain, EvalSet, Group, ModularGrid, Neighbourhood, Observation, ParamView, Tap,
+};
 
 /// Everything an observation of the network borrows.
 #[derive(Debug)]
@@ -20,6 +23,26 @@ pub(crate) struct HandMade {
     update: Vec<f32>,
     previous_update: Vec<f32>,
     marked: Marked,
+    near: Near,
+}
+
+/// Five of the set's examples as vectors of six numbers, and a chain of layers that reads them.
+#[derive(Debug)]
+struct Near {
+    inputs: Vec<f32>,
+    attacked: Attacked,
+    stages: [Stage; 3],
+}
+
+impl Near {
+    fn new() -> Self {
+        let draws = Philox::new(1, "near").at(0);
+        let inputs: Vec<f32> = (0..30).map(|i| draws.uniform(i) as f32).collect();
+        let margins = vec![0.5, -0.1, 0.2, 1.0, -2.0];
+        let attacked = Attacked { margins, is_blind: vec![false; 5], worst: inputs.clone() };
+        let dense = |l: usize| Stage::Dense { weight: format!("near.{l}.w"), bias: None };
+        Self { inputs, attacked, stages: [dense(0), Stage::Relu, dense(1)] }
+    }
 }
 
 /// A set of two classes whose examples have an attribute, with one edit for each of its parts, and with the other class
@@ -125,6 +148,8 @@ impl HandMade {
             tensor("blocks.0.mlp.w_in", [d_model, d_mlp], 2),
             tensor("blocks.0.mlp.w_out", [d_mlp, d_model], 3),
             tensor("unembed.w", [d_model, p], 4),
+            tensor("near.0.w", [6, 5], 8),
+            tensor("near.1.w", [5, 2], 9),
         ];
         let n_params: usize = tensors.iter().map(|(.., values)| values.len()).sum();
         let flat = |address: u64| {
@@ -144,6 +169,7 @@ impl HandMade {
             update: flat(6),
             previous_update: flat(7),
             marked: Marked::new(),
+            near: Near::new(),
         }
     }
 
@@ -153,6 +179,7 @@ impl HandMade {
         let tables = self.tensors.iter_mut().map(|(.., values)| values);
         let others = [&mut self.activations, &mut self.grads, &mut self.update];
         tables.chain(others).for_each(|table| table[1] = bad);
+        self.near.attacked.margins[1] = f64::from(bad);
         self.marked.activations[1] = bad;
         self.marked.logits.iter_mut().chain(&mut self.marked.grads).for_each(|t| t[1] = bad);
         for (row, &target) in self.logits.chunks_mut(self.p).zip(&self.targets) {
@@ -194,7 +221,17 @@ impl HandMade {
             ("conflict", self.marked.grads[1].as_slice()),
             ("narrow", self.marked.grads[0].as_slice()),
             ("other", self.marked.grads[1].as_slice()),
+            ("natural", self.marked.grads[0].as_slice()),
+            ("certified", self.marked.grads[1].as_slice()),
         ];
+        o.chain = Some(Chain { input: [1, 1, 6], stages: &self.near.stages });
+        o.neighbourhoods = vec![Neighbourhood {
+            set: "pairs",
+            eps: 0.1,
+            inputs: &self.near.inputs,
+            targets: &self.marked.targets[..5],
+            attacked: Some(&self.near.attacked),
+        }];
         o.modular = Some(ModularGrid { p: self.p, is_train: &self.is_train });
         o
     }

@@ -64,7 +64,7 @@ impl Files {
 }
 
 fn refused(source: DataError) -> TrainError {
-    TrainError::Data { task: "mnist", source }
+    TrainError::Data { task: "mnist", source: Box::new(source) }
 }
 
 impl MnistConfig {
@@ -107,7 +107,7 @@ impl MnistConfig {
         TaskShape { input, n_classes: usize::from(CLASSES), every_position: false }
     }
 
-    fn files(&self) -> Result<Files, TrainError> {
+    fn checked_files(&self) -> Result<Files, TrainError> {
         let folder = Path::new(&self.path);
         let files = Files::read(folder)?;
         if !files.hash.eq_ignore_ascii_case(&self.files) {
@@ -130,11 +130,11 @@ impl MnistConfig {
     /// # Errors
     /// [`TrainError::Data`] if the files are not what they should be.
     pub fn class_distances(&self, n: usize) -> Result<ClassDistances, TrainError> {
-        Ok(ClassDistances::among(&self.files()?.train, n))
+        Ok(ClassDistances::among(&self.checked_files()?.train, n))
     }
 
     pub(super) fn build(&self, data_seed: u64) -> Result<MnistTask, TrainError> {
-        let Files { train, test, .. } = self.files()?;
+        let Files { train, test, .. } = self.checked_files()?;
         let order = Philox::new(data_seed, "mnist.order").at(0).permutation(train.len());
         let (rows, rest) = order.split_at(self.n_train);
         let probe = rest[rest.len() - self.n_probe..].iter().map(|i| *i as usize);
