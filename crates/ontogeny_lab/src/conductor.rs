@@ -336,7 +336,8 @@ impl<'a> Running<'a> {
         loop {
             let step = self.trainer.state().step;
             let is_last = step.0 >= horizon;
-            if record.reads(step.0) || is_last || step == first {
+            let is_rung = self.plan.stop == StopRule::At(step);
+            if record.reads(step.0) || is_last || is_rung || step == first {
                 // A resumed run has this reading already; it comes out the same and replaces itself.
                 self.read(step, is_last)?;
                 observer.reading(&Live {
@@ -503,7 +504,14 @@ impl<'a> Running<'a> {
     }
 
     fn settled(&self, now: Step) -> Option<StopReason> {
-        let StopRule::After { events, extra } = &self.plan.stop else { return None };
+        let (events, extra) = match &self.plan.stop {
+            StopRule::Horizon => return None,
+            StopRule::At(at) => {
+                let why = format!("step {at}, as planned");
+                return (now >= *at).then_some(StopReason::Settled { why });
+            }
+            StopRule::After { events, extra } => (events, extra),
+        };
         let mut last = Step(0);
         for name in events {
             last = last.max(self.events.iter().find(|e| &e.name == name)?.when.seen_at()?);

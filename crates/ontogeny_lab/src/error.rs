@@ -14,6 +14,12 @@ pub enum LabError {
     /// A study nobody has.
     #[error("no study called {name}{}", suggestion.map(|s| format!("; did you mean {s}?")).unwrap_or_default())]
     UnknownStudy { name: String, suggestion: Option<&'static str> },
+    /// A folder of data for a study that would not read it.
+    #[error("study {study} draws its data itself: leave out --data")]
+    DrawsItsData { study: &'static str },
+    /// A study that cannot draw what it is asked for.
+    #[error("study {study} at tier {tier} reads its data: give --data FOLDER with {what}")]
+    NeedsData { study: &'static str, tier: &'static str, what: &'static str },
     /// The store holds a run of this name that was made differently.
     #[error(
         "run {run} is in the store with another {what}; choose another store or seed, or remove its folder"

@@ -51,4 +51,7 @@ pub enum StopRule {
         /// Steps after the last of them.
         extra: u64,
     },
+    /// At this step, which is read: a rung of a search. A fork of the last state with the same configuration goes on as
+    /// if the run had never ended.
+    At(Step),
 }

@@ -21,7 +21,8 @@ use std::io::Write;
 Examples:
   ontogeny run skills
   ontogeny run grokking --tier study --threads 8
-  ontogeny run skills --seed 10 --seeds 3 --json > findings.json")]
+  ontogeny run skills --seed 10 --seeds 3 --json > findings.json
+  ontogeny run robustness --tier paper --data mnist")]
 pub(crate) struct Args {
     /// Name of the study; `ontogeny studies` lists them
     study: String,
@@ -41,6 +42,10 @@ pub(crate) struct Args {
     /// Runs trained at once [default: the number of processors]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
+
+    /// Folder of data to read in place of drawn ones, for a study that can
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -50,6 +55,7 @@ pub(crate) fn run(args: &Args, face: &Face, out: &mut dyn Write) -> anyhow::Resu
         seed: args.seed,
         n_seeds: args.seeds,
         threads: args.threads.unwrap_or_else(threads),
+        data: args.data.clone(),
     };
     let store = face.store_or_new()?;
     let follower = Follower::listen(&store, face.json)?;

@@ -6,6 +6,7 @@ mod bias;
 mod grokking;
 mod memorization;
 mod misalignment;
+mod robustness;
 mod skills;
 
 use crate::{Conductor, LabError, RunPlan, RunRecord, StopRule};
@@ -37,7 +38,7 @@ impl Tier {
 }
 
 /// What a person can choose about a study.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StudyOptions {
     /// How much is spent.
     pub tier: Tier,
@@ -47,6 +48,10 @@ pub struct StudyOptions {
     pub n_seeds: Option<u64>,
     /// Runs conducted at once.
     pub threads: usize,
+    /// A folder of data to read in place of those that the study draws. Left out of a written manifest where there is
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 /// A study in progress.
@@ -99,14 +104,22 @@ pub struct Study {
     pub name: &'static str,
     /// One sentence.
     pub summary: &'static str,
+    /// What a folder of data for it holds; `None` if it draws all its data.
+    pub reads: Option<&'static str>,
     /// Conducts it from wherever it stands and returns what was found.
     pub run: fn(&StudyContext<'_>) -> Result<Findings, LabError>,
 }
 
 /// The list.
 pub fn studies() -> &'static [Study] {
-    const LIST: &[Study] =
-        &[skills::STUDY, grokking::STUDY, bias::STUDY, misalignment::STUDY, memorization::STUDY];
+    const LIST: &[Study] = &[
+        skills::STUDY,
+        grokking::STUDY,
+        bias::STUDY,
+        misalignment::STUDY,
+        memorization::STUDY,
+        robustness::STUDY,
+    ];
     LIST
 }
 
@@ -123,20 +136,25 @@ pub fn study(name: &str) -> Result<&'static Study, LabError> {
 /// Conducts a study and keeps its findings in the store.
 ///
 /// # Errors
-/// [`LabError::Stopped`] after a request to stop; what the parts report.
+/// [`LabError::Stopped`] after a request to stop; [`LabError::DrawsItsData`] for a folder of data that it does not read,
+/// [`LabError::NeedsData`] without one that it needs; what the parts report.
 pub fn conduct_study(
     study: &Study,
     conductor: Conductor<'_>,
     options: StudyOptions,
 ) -> Result<(StudyId, Findings), LabError> {
     let seeds = options.n_seeds.map(|n| format!("-n{n}")).unwrap_or_default();
-    let name = format!("{}-{}-s{}{seeds}", study.name, options.tier.name(), options.seed);
+    if study.reads.is_none() && options.data.is_some() {
+        return Err(LabError::DrawsItsData { study: study.name });
+    }
+    let data = if options.data.is_some() { "-data" } else { "" };
+    let name = format!("{}-{}-s{}{seeds}{data}", study.name, options.tier.name(), options.seed);
     let id = StudyId::new(name).unwrap_or_else(|| unreachable!("made of legal characters"));
     let folder = conductor.store.study(&id);
-    let context = StudyContext { conductor, options, id: id.clone() };
     folder.write_manifest(&serde_json::json!({
-        "study": study.name, "id": id, "options": options, "versions": crate::versions(),
+        "study": study.name, "id": id, "options": &options, "versions": crate::versions(),
     }))?;
+    let context = StudyContext { conductor, options, id: id.clone() };
     let findings = (study.run)(&context)?;
     folder.write_findings(&findings)?;
     Ok((id, findings))
@@ -147,7 +165,8 @@ impl StudyContext<'_> {
     pub(crate) fn command(&self, study: &str) -> String {
         let o = &self.options;
         let seeds = o.n_seeds.map(|n| format!(" --seeds {n}")).unwrap_or_default();
-        format!("ontogeny run {study} --tier {} --seed {}{seeds}", o.tier.name(), o.seed)
+        let data = o.data.as_ref().map(|_| " --data <folder>").unwrap_or_default();
+        format!("ontogeny run {study} --tier {} --seed {}{seeds}{data}", o.tier.name(), o.seed)
     }
 }
 

@@ -66,7 +66,8 @@ pub(crate) fn small_study(name: &str, folder: &Path) -> (Findings, Vec<LedgerEnt
     let ledger = store.ledger();
     let conductor =
         Conductor { store: &store, ledger: &ledger, clock: &FixedClock(0.0), watch: &Unwatched };
-    let options = StudyOptions { tier: Tier::Smoke, seed: 3, n_seeds: Some(1), threads: 2 };
+    let options =
+        StudyOptions { tier: Tier::Smoke, seed: 3, n_seeds: Some(1), threads: 2, data: None };
     let (_, findings) = conduct_study(study(name).unwrap(), conductor, options).unwrap();
     (findings, ledger.entries().unwrap())
 }

@@ -29,6 +29,11 @@ pub const SPEC: ProbeSpec = ProbeSpec {
             summary: "share of the same examples that is answered correctly as it is",
         },
         Output {
+            name: "<set>.attacked.unclean",
+            unit: "1",
+            summary: "share that is wrong as it is and counted right under attack: 0, or the attack is wrong",
+        },
+        Output {
             name: "<set>.attacked.blind",
             unit: "1",
             summary: "share that stayed right while the gradient of the margin was below 1e-6 at every start",
@@ -91,7 +96,10 @@ fn read(o: &Observation<'_>, n: &Neighbourhood<'_>, out: &mut Readings) -> Resul
         let right = row[**y as usize];
         row.iter().enumerate().all(|(j, z)| j == **y as usize || *z < right)
     };
-    out.push(format!("{}.attacked.clean", n.set), "1", share(rows.filter(is_right).count()));
+    let right: Vec<bool> = rows.map(|row| is_right(&row)).collect();
+    out.push(format!("{}.attacked.clean", n.set), "1", share(right.iter().filter(|r| **r).count()));
+    let unclean = right.iter().zip(&found.margins).filter(|(r, m)| !**r && **m > 0.0).count();
+    out.push(format!("{}.attacked.unclean", n.set), "1", share(unclean));
     let pairs = found.margins.iter().zip(&found.is_blind);
     let blind = pairs.filter(|(m, blind)| **blind && **m > 0.0).count();
     out.push(format!("{}.attacked.blind", n.set), "1", share(blind));
@@ -150,6 +158,7 @@ mod tests {
         let r = read([false; 4]);
         assert_eq!(r.scalar("probe.attacked.clean"), Some(0.75));
         assert_eq!(r.scalar("probe.attacked.accuracy"), Some(0.5));
+        assert_eq!(r.scalar("probe.attacked.unclean"), Some(0.0));
         assert_eq!(r.scalar("probe.attacked.blind"), Some(0.0));
         assert_eq!(r.scalar("probe.attacked.margin"), Some(1.0));
         // Blind, but broken all the same.

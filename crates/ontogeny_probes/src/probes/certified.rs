@@ -41,6 +41,11 @@ pub const SPEC: ProbeSpec = ProbeSpec {
             summary: "share certified by linear relaxation at this radius",
         },
         Output {
+            name: "<set>.certified.broken",
+            unit: "1",
+            summary: "share certified at epsilon for which an attack found a wrong answer: 0, or a certificate is wrong",
+        },
+        Output {
             name: "<set>.certified.margin",
             unit: "1",
             summary: "median over examples of the better lower bound of the margin at epsilon",
@@ -80,6 +85,12 @@ impl Probe for Certified {
                 out.push(format!("{}.certified.ibp.{name}", n.set), "1", ibp);
                 out.push(format!("{}.certified.crown.{name}", n.set), "1", crown);
                 full = margins;
+            }
+            if let Some(found) = n.attacked {
+                let both = full.iter().zip(&found.margins);
+                let broken = both.filter(|(c, least)| c.best() > 0.0 && **least <= 0.0).count();
+                let share = broken as f64 / full.len().max(1) as f64;
+                out.push(format!("{}.certified.broken", n.set), "1", share);
             }
             let either = positive(&full, Margins::best).ok_or_else(empty)?;
             out.push(format!("{}.certified", n.set), "1", either);

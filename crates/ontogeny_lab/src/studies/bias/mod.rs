@@ -33,6 +33,7 @@ use std::sync::Arc;
 pub(super) const STUDY: Study = Study {
     name: "bias",
     summary: "how strongly runs will lean on a shortcut: forecast early, forked early and late",
+    reads: None,
     run,
 };
 

@@ -26,6 +26,7 @@ use sizes::{CUTOFFS, Sizes, features};
 pub(super) const STUDY: Study = Study {
     name: "grokking",
     summary: "when a network that memorized will generalize: forecast, forked, designed",
+    reads: None,
     run,
 };
 

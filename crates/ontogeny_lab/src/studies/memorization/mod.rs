@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 pub(super) const STUDY: Study = Study {
     name: "memorization",
     summary: "which strings will be said by heart: forecast one by one, deduplicated, dropped, unlearned",
+    reads: None,
     run,
 };
 

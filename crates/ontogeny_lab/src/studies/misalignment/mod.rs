@@ -28,6 +28,7 @@ use std::sync::Arc;
 pub(super) const STUDY: Study = Study {
     name: "misalignment",
     summary: "whether narrow bad training spreads: forecast before it shows, mixed, tagged, repaired",
+    reads: None,
     run,
 };
 

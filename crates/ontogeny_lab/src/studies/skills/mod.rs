@@ -28,6 +28,7 @@ use sizes::{Cell, FIRST, REFERENCE, Sizes, event, features, rates};
 pub(super) const STUDY: Study = Study {
     name: "skills",
     summary: "when skills come that are met at different rates: forecast, forked, designed",
+    reads: None,
     run,
 };
 
