@@ -196,6 +196,39 @@ fn flatten(json: &Value, prefix: String, out: &mut BTreeMap<String, String>) {
                 flatten(v, key, out);
             }
         }
-        other => drop(out.insert(prefix, other.to_string())),
+        other => drop(out.insert(prefix, level(other.to_string()))),
+    }
+}
+
+/// The name of a value: itself, or the beginning of its hash where it is a list too long to be read in a table.
+fn level(text: String) -> String {
+    const READABLE: usize = 48;
+    if text.len() <= READABLE {
+        return text;
+    }
+    format!("list {}", &blake3::hash(text.as_bytes()).to_hex()[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn long_lists_have_short_names_that_tell_them_apart() {
+        let named = |config: Value| {
+            let mut leaves = BTreeMap::new();
+            flatten(&config, String::new(), &mut leaves);
+            leaves
+        };
+        let of = |last: u32| {
+            named(
+                json!({"lr": {"pieces": [[0, 0.0002], [1, 0.0004], [last, 0.0006], [3000, 0.5], [4000, 0.25]]}, "n": [1, 2]}),
+            )
+        };
+        assert_eq!(of(2)["n"], "[1,2]");
+        assert!(of(2)["lr.pieces"].starts_with("list ") && of(2)["lr.pieces"].len() == 13);
+        assert_eq!(of(2), of(2));
+        assert_ne!(of(2)["lr.pieces"], of(7)["lr.pieces"]);
     }
 }

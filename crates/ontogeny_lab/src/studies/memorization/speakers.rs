@@ -135,7 +135,9 @@ pub(super) fn pooled(scores: &[Vec<f64>], outcomes: &[&[bool]]) -> Option<Vec<(f
 
 /// Area under the precision-recall curve over all canaries of some runs, with the 95 % interval of a bootstrap over runs.
 pub(super) fn area(scores: &[Vec<f64>], outcomes: &[&[bool]]) -> Option<(f64, f64, f64)> {
-    over_runs(outcomes.len(), |pick| auprc(&pooled(&taken(scores, pick), &taken(outcomes, pick))?))
+    over_runs(outcomes.len(), |pick| {
+        auprc(&pooled(&taken(scores, pick)?, &taken(outcomes, pick)?)?)
+    })
 }
 
 /// The area of one less that of another, likewise.
@@ -145,14 +147,15 @@ pub(super) fn difference(
     outcomes: &[&[bool]],
 ) -> Option<(f64, f64, f64)> {
     over_runs(outcomes.len(), |pick| {
-        let o = taken(outcomes, pick);
-        let of = |s: &[Vec<f64>]| auprc(&pooled(&taken(s, pick), &o)?);
+        let o = taken(outcomes, pick)?;
+        let of = |s: &[Vec<f64>]| auprc(&pooled(&taken(s, pick)?, &o)?);
         Some(of(a)? - of(b)?)
     })
 }
 
-fn taken<T: Clone>(all: &[T], pick: &[usize]) -> Vec<T> {
-    pick.iter().map(|i| all[*i].clone()).collect()
+/// Those at `pick`; `None` if one of them is not there.
+fn taken<T: Clone>(all: &[T], pick: &[usize]) -> Option<Vec<T>> {
+    pick.iter().map(|i| all.get(*i).cloned()).collect()
 }
 
 /// A number over runs with the 95 % interval of 2000 resamples of them; without an interval from a single run.
