@@ -2,11 +2,12 @@
 //!
 //! Cost: one exponential for every logit; the forward pass is the trainer's. The losses are exact in `f64`
 //! down to the smallest a network reaches (see [`Scores`]). Groups whose name begins with `skill.` are left to
-//! the probe `skill_losses`, and sets called `<set>~<edit>` to the counterfactual probes. Source: Power et al. 2022 (arXiv:2201.02177) for the split that shows grokking.
+//! the probe `skill_losses`, sets called `<set>~<edit>` to the counterfactual probes, and sets of sequences to `extraction`.
+//! Source: Power et al. 2022 (arXiv:2201.02177) for the split that shows grokking.
 
 use crate::marked::EDIT;
 use crate::{
-    Group, MeanScore, Observation, Output, Probe, ProbeError, ProbeSpec, Readings, Scores,
+    EvalSet, Group, MeanScore, Observation, Output, Probe, ProbeError, ProbeSpec, Readings, Scores,
 };
 
 /// The manual page.
@@ -52,7 +53,10 @@ impl Probe for SetLoss {
             return Err(ProbeError::Missing { what: "an evaluation set".into() });
         }
         let both = o.sets.iter().zip(o.scores());
-        for (set, scores) in both.filter(|(set, _)| !set.name.contains(EDIT)) {
+        let is_mine = |set: &EvalSet<'_>| {
+            !set.name.contains(EDIT) && !o.readouts_per_example.contains_key(set.name)
+        };
+        for (set, scores) in both.filter(|(set, _)| is_mine(set)) {
             let scores = match scores {
                 Ok(scores) => scores,
                 Err(reason) => {

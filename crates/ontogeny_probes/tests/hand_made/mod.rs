@@ -45,6 +45,9 @@ impl Near {
     }
 }
 
+/// Readouts of a sequence.
+const SEQUENCE: usize = 4;
+
 /// A set of two classes whose examples have an attribute, with one edit for each of its parts, and with the other class
 /// as the rival answer.
 #[derive(Debug)]
@@ -53,6 +56,8 @@ struct Marked {
     rivals: Vec<u32>,
     aligned: Vec<u32>,
     conflict: Vec<u32>,
+    /// Numbers of the sequences that the readouts make up.
+    strings: Vec<u32>,
     /// Of the set, of its shortcut edit and of its core edit.
     logits: [Vec<f32>; 3],
     activations: Vec<f32>,
@@ -73,7 +78,8 @@ impl Marked {
         let activations = table(10_000, 3 * n);
         let rivals = targets.iter().map(|t| 1 - t).collect();
         let grads = [table(0, 9), table(9, 9)];
-        Self { targets, rivals, aligned, conflict, logits, activations, grads }
+        let strings = (0..n as u32 / SEQUENCE as u32).collect();
+        Self { targets, rivals, aligned, conflict, strings, logits, activations, grads }
     }
 
     fn sets(&self) -> [EvalSet<'_>; 4] {
@@ -87,6 +93,22 @@ impl Marked {
             groups: if i == 0 { self.groups() } else { vec![] },
         };
         [set(0), set(1), set(2), set(3)]
+    }
+
+    /// The same readouts as strings that were inserted and strings that were not.
+    fn sequences(&self) -> [EvalSet<'_>; 2] {
+        let set = |name, i: usize, group, members| EvalSet {
+            name,
+            n_classes: 2,
+            logits: &self.logits[i],
+            targets: &self.targets,
+            taps: vec![],
+            groups: vec![Group { name: group, members }],
+        };
+        [
+            set("canaries", 0, "canaries.often", &self.strings[..10]),
+            set("controls", 1, "controls.reference", &self.strings[..25]),
+        ]
     }
 
     fn groups(&self) -> Vec<Group<'_>> {
@@ -216,6 +238,10 @@ impl HandMade {
             ],
         }];
         o.sets.extend(self.marked.sets());
+        for set in self.marked.sequences() {
+            o.readouts_per_example.insert(set.name, SEQUENCE);
+            o.sets.push(set);
+        }
         o.named_grads = vec![
             ("aligned", self.marked.grads[0].as_slice()),
             ("conflict", self.marked.grads[1].as_slice()),

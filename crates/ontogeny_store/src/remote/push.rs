@@ -268,8 +268,8 @@ impl Pusher<'_> {
                 (number.to_owned(), rest == "parquet", n.clone())
             });
             for name in names {
-                let put = self.segment(target, &dir, &name, &format!("{inside}{kind}/{name}"));
-                match put.await {
+                let to = format!("{inside}{kind}/{name}");
+                match self.segment(target, &dir, &name, &to).await {
                     // Merged with others meanwhile: the next push brings what has its rows.
                     Err(StoreError::Io { path, source, .. })
                         if source.kind() == std::io::ErrorKind::NotFound =>
