@@ -26,18 +26,18 @@ pub(super) fn answers(
     e: &Evidence<'_>,
 ) -> Result<[Vec<Answers>; 2], LabError> {
     let index = Registered::of(ctx.conductor.ledger.entries()?);
-    // The oracle knows nothing of images.
+    // Of images the oracle knows nothing, and none was run again.
     let known: Vec<Option<&dyn Fitted>> = e.oracles.iter().map(Option::as_deref).collect();
     let nothing = vec![None; known.len()];
-    Ok([(e.test, known), (e.images, nothing)]
-        .map(|(runs, oracles)| about(ctx, e, &index, runs, &oracles)))
+    let kinds = [(e.test, e.again, known), (e.images, &[][..], nothing)];
+    Ok(kinds.map(|(runs, again, oracles)| about(ctx, e, &index, (runs, again), &oracles)))
 }
 
 fn about(
     ctx: &StudyContext<'_>,
     e: &Evidence<'_>,
     index: &Registered,
-    runs: &[RunRecord],
+    (runs, again): (&[RunRecord], &[RunRecord]),
     oracles: &[Option<&dyn Fitted>],
 ) -> Vec<Answers> {
     let mut all = Vec::new();
@@ -45,7 +45,7 @@ fn about(
         let found: Found = (runs.iter())
             .filter_map(|r| Some((r.id().clone(), outcome(r, asked.audit, e.sizes.horizon)?)))
             .collect();
-        let again = e.again.iter().filter_map(|other| {
+        let again = again.iter().filter_map(|other| {
             let first = runs.iter().find(|r| r.manifest.cell == other.manifest.cell)?;
             let at = e.sizes.horizon;
             Some((outcome(other, asked.audit, at)?, outcome(first, asked.audit, at)?))
