@@ -5,6 +5,7 @@
 //! no effect of a fork is reported before [`Conductor::verify_control`] has shown that the same fork without
 //! the change is the parent.
 
+mod audited;
 mod conductor;
 mod designing;
 mod divergence;

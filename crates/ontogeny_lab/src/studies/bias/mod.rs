@@ -17,14 +17,15 @@ mod tables;
 mod transfer;
 
 use super::{Study, StudyContext};
+use crate::audited::{Asked, audited, origin, outcome, query};
 use crate::plan::{RunPlan, StopRule};
-use crate::sealing::{Beside, Features, Question, Registered, Sealer, training_run};
+use crate::sealing::{Beside, Features, Question, Registered, Sealer};
 use crate::{LabError, RunRecord, Unobserved};
 use ontogeny_analysis::forecasters::{
-    CalibrationOptions, Cutoff, CutoffRule, EarlyForest, Exchanged, Fitted, Known, PooledRidge,
-    ProxyRun, Query, Theory, TrainingRun,
+    CalibrationOptions, EarlyForest, Exchanged, Fitted, Known, PooledRidge, ProxyRun, Theory,
+    TrainingRun,
 };
-use ontogeny_core::{Findings, RunId, Step, Target};
+use ontogeny_core::{Findings, RunId};
 use rayon::prelude::*;
 use sizes::{Drawn, ORIGINS, Sizes, hidden, observable};
 use std::collections::BTreeMap;
@@ -36,19 +37,6 @@ pub(super) const STUDY: Study = Study {
     reads: None,
     run,
 };
-
-/// What is asked of the end of a run.
-#[derive(Debug)]
-struct Asked {
-    /// The property, and its short name in tables.
-    property: &'static str,
-    short: &'static str,
-    /// The series that decides, and the one that may be read.
-    audit: &'static str,
-    probe: &'static str,
-    /// Where it can lie.
-    range: (f64, f64),
-}
 
 const ASKED: [Asked; 3] = [
     Asked {
@@ -128,17 +116,6 @@ struct Evidence<'a> {
     forks: &'a forks::Outcome<'a>,
 }
 
-/// The name of a question's origin.
-fn origin(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
-/// The value that decides about a run; `None` if the run did not come to its end or has none.
-fn outcome(record: &RunRecord, series: &str, at: u64) -> Option<f64> {
-    let p = record.series.get(series)?.at_or_before(Step(at))?;
-    (p.step == Step(at) && p.value.is_finite()).then_some(p.value)
-}
-
 fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     let sizes = Sizes::of(ctx.options.tier, ctx.options.n_seeds);
     let (conductor, threads) = (ctx.conductor, ctx.options.threads);
@@ -164,7 +141,9 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
         .map(|p| (p.id.clone(), observable(&p.config, p.seeds.data_seed)))
         .collect();
     let known: Vec<TrainingRun> = (fit.iter())
-        .map(|r| audited(r, features.get(r.id()).cloned().unwrap_or_default(), sizes.horizon))
+        .map(|r| {
+            audited(r, &ASKED, features.get(r.id()).cloned().unwrap_or_default(), sizes.horizon)
+        })
         .collect();
     let asked: Vec<(usize, f64)> =
         (0..ASKED.len()).flat_map(|i| ORIGINS.map(|share| (i, share))).collect();
@@ -241,31 +220,12 @@ fn proxies(
         for (share, step) in ORIGINS.iter().zip(steps) {
             for asked in &ASKED {
                 let value = outcome(record, asked.audit, step);
-                ends.extend(value.map(|v| (proxy_key(asked, *share), v)));
+                ends.extend(value.map(|v| (asked.proxy_key(*share), v)));
             }
         }
         (owner, ends)
     };
     Ok(Arc::new(records.iter().zip(owners).map(of).collect()))
-}
-
-fn proxy_key(asked: &Asked, share: f64) -> String {
-    format!("{} {}", asked.short, origin(share))
-}
-
-/// A finished run as forecasters are fitted to it: what was read of it on the probe split, but for the answers, which
-/// are those of the audit split.
-fn audited(record: &RunRecord, features: Features, horizon: u64) -> TrainingRun {
-    let mut run = training_run(record, features);
-    for asked in &ASKED {
-        let answer = outcome(record, asked.audit, horizon);
-        if let Some(series) = run.series.iter_mut().find(|s| s.name == asked.probe) {
-            series.points.retain(|p| p.step < Step(horizon));
-            let point = |value| ontogeny_core::Point { step: Step(horizon), value };
-            series.points.extend(answer.map(point));
-        }
-    }
-    run
 }
 
 /// One property from one origin, with the forecasters, the baselines and, apart from them, the oracle.
@@ -276,15 +236,7 @@ fn question(
     known: &[TrainingRun],
     (proxies, generator): (&Known, &Known),
 ) -> (Question, Option<Box<dyn Fitted>>) {
-    let query = |series: &str| Query {
-        target: Target::Value { series: series.into(), at: Step(sizes.horizon), log: false },
-        cutoff: Cutoff {
-            name: origin(share),
-            rule: CutoffRule::Fixed { step: Step(sizes.at(share)) },
-        },
-        rule: None,
-        plans: Vec::new(),
-    };
+    let query = |series: &str| query(series, sizes.horizon, (share, sizes.at(share)));
     let forest = |name, reads: bool, reads_config| EarlyForest {
         name,
         series: if reads { SIGNALS.map(str::to_owned).to_vec() } else { Vec::new() },
@@ -297,7 +249,7 @@ fn question(
         Box::new(forest("early-forest-config", true, true)),
         Box::new(PooledRidge),
     ];
-    let proxy = ProxyRun { known: Arc::clone(proxies), key: proxy_key(asked, share) };
+    let proxy = ProxyRun { known: Arc::clone(proxies), key: asked.proxy_key(share) };
     let others = [
         Beside { theory: Box::new(forest("config-forest", false, true)), can_silence: true },
         Beside { theory: Box::new(proxy), can_silence: false },

@@ -3,6 +3,7 @@
 use super::super::StudyContext;
 use super::sizes::{ORIGINS, observable};
 use super::{ASKED, Asked, Evidence, MAIN, ORACLE, TO_BEAT, origin, outcome};
+use crate::audited::{value_rows, value_table};
 use crate::sealing::Registered;
 use crate::values::{Found, r2};
 use crate::voices::{Standing, Voices};
@@ -95,6 +96,9 @@ const ROWS: [(&str, &str); 12] = [
     (ORACLE, "B4 oracle-config"),
 ];
 
+/// Those whose gain is shown.
+const OURS: [&str; 3] = [MAIN, "early-forest-config", "pooled-ridge"];
+
 impl Answers {
     /// R² of a forecaster less that of the best baseline to beat, with its interval.
     pub(super) fn gain(&self, name: &str) -> Option<(&'static str, (f64, f64, f64))> {
@@ -109,58 +113,16 @@ pub(super) fn find<'a>(all: &'a [Answers], short: &str, share: f64) -> Option<&'
 
 /// One table for a property.
 pub(super) fn table(all: &[Answers], asked: &Asked, whose: &str) -> Table {
-    let number = |v: f64| format!("{v:.3}");
     let mut rows = Vec::new();
     for a in all.iter().filter(|a| a.asked.short == asked.short) {
-        for (name, label) in ROWS {
-            let mut row = vec![origin(a.share), label.to_owned()];
-            let Some(s) = a.voices.score(name) else {
-                row.extend(std::iter::repeat_n("–".to_owned(), 9));
-                rows.push(row);
-                continue;
-            };
-            match a.voices.standing(name) {
-                Some(Standing::Withheld) => row[1] += " (withheld: not predictable)",
-                Some(Standing::Oracle) => row[1] += " (knows the generator)",
-                _ => {}
-            }
-            row.extend([s.n.to_string(), number(s.r2), number(s.mae)]);
-            row.push(s.spearman.map_or("–".to_owned(), number));
-            row.extend([number(s.pinball), number(s.cov50), number(s.cov90), number(s.width90)]);
-            let is_ours = name.starts_with(MAIN) || name == "pooled-ridge";
-            row.push(match a.gain(name).filter(|_| is_ours) {
-                Some((best, (d, lo, hi))) => format!("{d:+.2} [{lo:+.2}, {hi:+.2}] vs {best}"),
-                None => "–".to_owned(),
-            });
-            rows.push(row);
-        }
+        rows.extend(value_rows(a.share, &a.voices, &ROWS, (&OURS, &TO_BEAT)));
         if let Some((ceiling, n)) = a.ceiling {
             let mut row = vec![origin(a.share), "B7 other seed of the configuration".to_owned()];
-            row.extend([n.to_string(), number(ceiling)]);
+            row.extend([n.to_string(), format!("{ceiling:.3}")]);
             row.extend(std::iter::repeat_n("–".to_owned(), 7));
             rows.push(row);
         }
     }
-    let columns = [
-        "origin",
-        "who",
-        "n",
-        "R²",
-        "MAE",
-        "Spearman",
-        "pinball",
-        "cov50",
-        "cov90",
-        "width90",
-        "R² less the best of B1, delta, B2, B3, B5 (95 %)",
-    ];
-    Table {
-        caption: format!(
-            "Final {} ({}) of the {whose}. R² is against the mean of the outcomes; coverage and width are of \
-             central 50 and 90 % intervals; intervals of differences resample runs 10,000 times.",
-            asked.property, asked.short
-        ),
-        columns: columns.map(str::to_owned).to_vec(),
-        rows,
-    }
+    let whose = format!("{} ({}) of the {whose}", asked.property, asked.short);
+    value_table(&whose, "B1, delta, B2, B3, B5", rows)
 }

@@ -17,6 +17,7 @@ mod speakers;
 mod tables;
 
 use super::{Study, StudyContext};
+use crate::audited::origin;
 use crate::plan::{RunPlan, StopRule};
 use crate::sealing::{Question, Registered, Sealer, training_run};
 use crate::{LabError, RunRecord, Unobserved};
@@ -63,15 +64,9 @@ struct Evidence<'a> {
     forks: &'a forks::Outcome<'a>,
 }
 
-/// The name of an origin.
-fn origin(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
 /// How many strings a run said by heart at a step; `None` if it did not come to it.
 fn outcome(record: &RunRecord, at: u64) -> Option<f64> {
-    let p = record.series.get(TARGET)?.at_or_before(Step(at))?;
-    (p.step == Step(at) && p.value.is_finite()).then_some(p.value)
+    crate::audited::outcome(record, TARGET, at)
 }
 
 /// Readings of single strings over a whole run.

@@ -93,9 +93,7 @@ fn origin(at: u64) -> String {
 
 /// The probability of bad answers in other domains at the end of a run; `None` if the run did not come to it.
 fn outcome(sizes: &Sizes, record: &RunRecord, n_align: u64) -> Option<f64> {
-    let at = Step(sizes.horizon(n_align));
-    let p = record.series.get(TARGET)?.at_or_before(at)?;
-    (p.step == at && p.value.is_finite()).then_some(p.value)
+    crate::audited::outcome(record, TARGET, sizes.horizon(n_align))
 }
 
 fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {

@@ -20,15 +20,15 @@ mod sizes;
 mod tables;
 
 use super::{Study, StudyContext};
+use crate::audited::{Asked, audited, origin, outcome, query};
 use crate::plan::{RunPlan, StopRule};
-use crate::sealing::{Beside, Features, Question, Registered, Sealer, training_run};
+use crate::sealing::{Beside, Features, Question, Registered, Sealer};
 use crate::{LabError, RunRecord, Unobserved};
 use curriculum::Curriculum;
 use ontogeny_analysis::forecasters::{
-    CalibrationOptions, Cutoff, CutoffRule, EarlyForest, Exchanged, Known, PooledRidge, ProxyRun,
-    Query, Theory, TrainingRun,
+    CalibrationOptions, EarlyForest, Exchanged, Known, PooledRidge, ProxyRun, Theory, TrainingRun,
 };
-use ontogeny_core::{Findings, RunId, Step, Target};
+use ontogeny_core::{Findings, RunId};
 use ontogeny_train::RunConfig;
 use sizes::{Arm, ORIGINS, Sizes, observable};
 use std::collections::BTreeMap;
@@ -41,28 +41,19 @@ pub(super) const STUDY: Study = Study {
     run,
 };
 
-/// What is asked of the end of a run.
-#[derive(Debug)]
-struct Asked {
-    /// The property, and its short name in tables.
-    property: &'static str,
-    short: &'static str,
-    /// The series that decides, and the one that may be read.
-    audit: &'static str,
-    probe: &'static str,
-}
-
 const CERTIFIED: Asked = Asked {
     property: "certified accuracy",
     short: "certified",
     audit: "audit.certified",
     probe: "probe.certified",
+    range: (0.0, 1.0),
 };
 const CLEAN: Asked = Asked {
     property: "clean accuracy",
     short: "clean",
     audit: "audit.accuracy",
     probe: "probe.accuracy",
+    range: (0.0, 1.0),
 };
 const ASKED: [Asked; 2] = [CERTIFIED, CLEAN];
 /// Accuracy under attack, where runs are attacked.
@@ -126,17 +117,6 @@ struct Front {
     points: Vec<(f64, Vec<RunRecord>)>,
 }
 
-/// The name of a question's origin.
-fn origin(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
-/// The value of a series at the very step `at`; `None` if the run did not come to it or has none there.
-fn outcome(record: &RunRecord, series: &str, at: u64) -> Option<f64> {
-    let p = record.series.get(series)?.at_or_before(Step(at))?;
-    (p.step == Step(at) && p.value.is_finite()).then_some(p.value)
-}
-
 fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     let sizes = Sizes::of(ctx)?;
     let (conductor, threads, seed) = (ctx.conductor, ctx.options.threads, ctx.options.seed);
@@ -157,7 +137,7 @@ fn run(ctx: &StudyContext<'_>) -> Result<Findings, LabError> {
     let proxies = proxies(ctx, &sizes, &both)?;
     let known = |records: &[RunRecord]| -> Vec<TrainingRun> {
         let own = |r: &RunRecord| features.get(r.id()).cloned().unwrap_or_default();
-        records.iter().map(|r| audited(r, own(r), sizes.horizon)).collect()
+        records.iter().map(|r| audited(r, &ASKED, own(r), sizes.horizon)).collect()
     };
     let fitted_on = known(&fit);
     let questions: Vec<Question> = (ASKED.iter())
@@ -278,42 +258,10 @@ fn proxies(
         let ends = known.entry(owner).or_default();
         for (share, asked) in shares.iter().flat_map(|s| ASKED.iter().map(move |a| (*s, a))) {
             let end = outcome(record, asked.audit, plan.config.horizon);
-            ends.extend(end.map(|v| (proxy_key(asked, share), v)));
+            ends.extend(end.map(|v| (asked.proxy_key(share), v)));
         }
     }
     Ok(Arc::new(known))
-}
-
-fn proxy_key(asked: &Asked, share: f64) -> String {
-    format!("{} {}", asked.short, origin(share))
-}
-
-/// A finished run as forecasters are fitted to it: what was read of it on the probe split, but for the answers, which
-/// are those of the audit split.
-fn audited(record: &RunRecord, features: Features, horizon: u64) -> TrainingRun {
-    let mut run = training_run(record, features);
-    for asked in &ASKED {
-        let answer = outcome(record, asked.audit, horizon);
-        if let Some(series) = run.series.iter_mut().find(|s| s.name == asked.probe) {
-            series.points.retain(|p| p.step < Step(horizon));
-            let point = |value| ontogeny_core::Point { step: Step(horizon), value };
-            series.points.extend(answer.map(point));
-        }
-    }
-    run
-}
-
-/// What is asked about `series` at the end from a share of the run.
-fn query(sizes: &Sizes, series: &str, share: f64) -> Query {
-    Query {
-        target: Target::Value { series: series.into(), at: Step(sizes.horizon), log: false },
-        cutoff: Cutoff {
-            name: origin(share),
-            rule: CutoffRule::Fixed { step: Step(sizes.at(share)) },
-        },
-        rule: None,
-        plans: Vec::new(),
-    }
 }
 
 fn forest(name: &'static str, reads: bool, reads_config: bool) -> EarlyForest {
@@ -334,12 +282,13 @@ fn question(
     known: &[TrainingRun],
     proxies: &Known,
 ) -> Question {
+    let query = |series: &str| query(series, sizes.horizon, (share, sizes.at(share)));
     let theories: Vec<Box<dyn Theory>> = vec![
         Box::new(forest(MAIN, true, true)),
         Box::new(forest(SIGNALS_ONLY, true, false)),
         Box::new(PooledRidge),
     ];
-    let proxy = ProxyRun { known: Arc::clone(proxies), key: proxy_key(asked, share) };
+    let proxy = ProxyRun { known: Arc::clone(proxies), key: asked.proxy_key(share) };
     let others = [
         Beside { theory: Box::new(forest("config-forest", false, true)), can_silence: true },
         Beside { theory: Box::new(proxy), can_silence: false },
@@ -349,7 +298,7 @@ fn question(
     let family = format!("robustness|{}", asked.short);
     Question::fit_beside(
         (asked.property, &family),
-        (query(sizes, asked.audit, share), &query(sizes, asked.probe, share)),
+        (query(asked.audit), &query(asked.probe)),
         &theories,
         &others,
         known,

@@ -132,7 +132,8 @@ fn halve(
         records.extend(made);
         let Some(share) = RUNGS.get(level) else { break };
         let at = sizes.at(*share);
-        let fitted = forest(MAIN, true, true).fit(known, &query(sizes, CERTIFIED.probe, *share));
+        let fitted = forest(MAIN, true, true)
+            .fit(known, &query(CERTIFIED.probe, sizes.horizon, (*share, sizes.at(*share))));
         let fitted = fitted.ok();
         if fitted.is_none() {
             promoted_by = "certified accuracy at the rung (too few runs to fit a forecaster)";

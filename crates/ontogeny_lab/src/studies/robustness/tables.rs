@@ -4,6 +4,7 @@ use super::super::StudyContext;
 use super::sizes::ORIGINS;
 use super::{ASKED, Asked, COLLAPSED, Evidence, FREE, MAIN, PROXY, SIGNALS_ONLY, origin, outcome};
 use crate::LabError;
+use crate::audited::{value_rows, value_table};
 use crate::sealing::Registered;
 use crate::values::Found;
 use crate::voices::{Standing, Voices};
@@ -60,6 +61,9 @@ const ROWS: [(&str, &str); 11] = [
     ("pooled-ridge", "pooled-ridge"),
 ];
 
+/// Those whose gain is shown.
+const OURS: [&str; 3] = [MAIN, SIGNALS_ONLY, "pooled-ridge"];
+
 impl Answers {
     /// R² of a forecaster less that of the best of the free baselines, with its interval.
     pub(super) fn gain(&self, name: &str) -> Option<(&'static str, (f64, f64, f64))> {
@@ -91,50 +95,7 @@ pub(super) fn find<'a>(all: &'a [Answers], short: &str, share: f64) -> Option<&'
 
 /// One table for a property.
 pub(super) fn table(all: &[Answers], asked: &Asked) -> Table {
-    let number = |v: f64| format!("{v:.3}");
-    let mut rows = Vec::new();
-    for a in all.iter().filter(|a| a.asked.short == asked.short) {
-        for (name, label) in ROWS {
-            let mut row = vec![origin(a.share), label.to_owned()];
-            let Some(s) = a.voices.score(name) else {
-                row.extend(std::iter::repeat_n("–".to_owned(), 9));
-                rows.push(row);
-                continue;
-            };
-            if a.voices.standing(name) == Some(Standing::Withheld) {
-                row[1] += " (withheld: not predictable)";
-            }
-            row.extend([s.n.to_string(), number(s.r2), number(s.mae)]);
-            row.push(s.spearman.map_or("–".to_owned(), number));
-            row.extend([number(s.pinball), number(s.cov50), number(s.cov90), number(s.width90)]);
-            let is_ours = [MAIN, SIGNALS_ONLY, "pooled-ridge"].contains(&name);
-            row.push(match a.gain(name).filter(|_| is_ours) {
-                Some((best, (d, lo, hi))) => format!("{d:+.2} [{lo:+.2}, {hi:+.2}] vs {best}"),
-                None => "–".to_owned(),
-            });
-            rows.push(row);
-        }
-    }
-    let columns = [
-        "origin",
-        "who",
-        "n",
-        "R²",
-        "MAE",
-        "Spearman",
-        "pinball",
-        "cov50",
-        "cov90",
-        "width90",
-        "R² less the best of B0 to B3 (95 %)",
-    ];
-    Table {
-        caption: format!(
-            "Final {} of the test arms. R² is against the mean of the outcomes; coverage and width are of central 50 and \
-             90 % intervals; intervals of differences resample runs 10,000 times.",
-            asked.property
-        ),
-        columns: columns.map(str::to_owned).to_vec(),
-        rows,
-    }
+    let mine = all.iter().filter(|a| a.asked.short == asked.short);
+    let rows = mine.flat_map(|a| value_rows(a.share, &a.voices, &ROWS, (&OURS, &FREE)));
+    value_table(&format!("{} of the test arms", asked.property), "B0 to B3", rows.collect())
 }
